@@ -1,0 +1,55 @@
+# Baigong 百工. `make` alone lists what there is.
+.DEFAULT_GOAL := help
+.PHONY: help up demo test lint bench token status reset clean venv venv-dev
+
+PYTHON := .venv/bin/python
+
+# USER is in every shell's environment; only `make token USER=…` means a demo user.
+TOKEN_USER = $(if $(findstring command line,$(origin USER)),"$$USER",alice)
+
+help: ## what you can type
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+
+up: venv ## run the whole platform until Ctrl-C
+	@exec $(PYTHON) -m deploy.local up
+
+demo: venv ## drive every path through the API of the running platform
+	@exec $(PYTHON) -m deploy.local.demo
+
+token: venv ## print a token for a demo user: make token USER=alice
+	@exec $(PYTHON) -m deploy.local token -- $(TOKEN_USER)
+
+status: venv ## what runs and what does not
+	@exec $(PYTHON) -m deploy.local status
+
+test: venv-dev ## everything that proves it
+	@exec $(PYTHON) -m pytest -n 2
+
+lint: venv-dev ## ruff, mypy, import layers
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@.venv/bin/mypy .
+	@.venv/bin/lint-imports
+
+bench: venv-dev ## how fast it is on this machine
+	@exec $(PYTHON) -m tests.bench
+
+reset: venv ## delete everything the local platform has stored
+	@exec $(PYTHON) -m deploy.local reset
+
+clean: ## delete what can be made again; stored data stays
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist test-artifacts
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The first of these names that is there; bootstrap.py looks for a newer one if it is too old.
+define bootstrap
+@for python in python3 python3.13 python3.12 python3.11; do \
+	if command -v $$python >/dev/null 2>&1; then exec $$python deploy/local/bootstrap.py $(1); fi; \
+done; echo "baigong: python3 is missing: install Python 3.11 or newer" >&2; exit 1
+endef
+
+venv:
+	$(call bootstrap,)
+
+venv-dev:
+	$(call bootstrap,--dev)

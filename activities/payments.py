@@ -1,0 +1,179 @@
+"""Payments: presented to the payer, then read from the provider and posted. Never posted from a webhook's words."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+from temporalio import activity
+
+from activities.funding import HOOKS, Funding
+from activities.transitions import lock_path
+from db import inbox
+from db.engine import Database
+from db.tables import Payment
+from domain import postings
+from domain.errors import NotFound, ProviderMismatch
+from domain.model import Message
+from domain.payments import (
+    FollowPayment,
+    FundingResult,
+    PaymentOutcome,
+    PaymentState,
+    PresentedPayment,
+)
+from ledger import journal
+from providers.base import (
+    PaymentRequest,
+    PaymentStatus,
+    ProviderPayment,
+    ProviderUnavailable,
+)
+from providers.registry import ProviderRegistry
+
+
+class PresentPayment(Message):
+    """Ask the provider for a page on which the payer can pay."""
+
+    payment_id: str
+    description: str
+    return_url: str
+
+
+class Payments:
+    """Activities of payments."""
+
+    def __init__(self, database: Database, providers: ProviderRegistry) -> None:
+        self.database = database
+        self.providers = providers
+
+    @activity.defn(name="present_payment")
+    async def present(self, request: PresentPayment) -> PresentedPayment:
+        """Creates the payment at the provider, once, whatever answers were lost."""
+        payment = await self._payment(request.payment_id)
+        if payment.checkout_url is not None:
+            return PresentedPayment(payment_id=payment.id, checkout_url=payment.checkout_url)
+        provider = self.providers.get(payment.provider)
+        theirs = None
+        if activity.info().attempt > 1:
+            theirs = await provider.find_payment(payment.operation_id)
+        if theirs is None:
+            theirs = await provider.create_payment(
+                PaymentRequest(
+                    operation_id=payment.operation_id,
+                    subject=payment.id,
+                    amount=payment.amount,
+                    currency=payment.currency,
+                    description=request.description,
+                    return_url=request.return_url,
+                )
+            )
+        _require_same(payment, theirs)
+        async with self.database.transaction() as session:
+            row = await _locked(session, payment.id)
+            row.reference = theirs.reference
+            row.checkout_url = theirs.checkout_url
+            if row.status == PaymentState.REQUESTED:
+                row.status = PaymentState.OPEN
+        return PresentedPayment(payment_id=payment.id, checkout_url=theirs.checkout_url)
+
+    @activity.defn(name="follow_payment")
+    async def follow(self, request: FollowPayment) -> PaymentOutcome:
+        """Reads the payment at the provider and posts what has happened since the last look."""
+        payment = await self._payment(request.payment_id)
+        async with self.database.transaction() as session:
+            seen = await inbox.newest(session, payment.id)
+        theirs = await self._read(payment, close=request.close)
+        async with self.database.transaction() as session:
+            outcome = await self._post(session, payment, theirs, request)
+            await inbox.consume(session, payment.id, up_to=seen)
+        return outcome
+
+    async def _post(
+        self,
+        session: AsyncSession,
+        payment: Payment,
+        theirs: ProviderPayment | None,
+        request: FollowPayment,
+    ) -> PaymentOutcome:
+        path = await lock_path(session, payment.path_id)
+        row = await _locked(session, payment.id)
+        funding = Funding(FundingResult.WAITING)
+        if theirs is not None:
+            _require_same(row, theirs)
+            row.reference = theirs.reference
+        if theirs is not None and theirs.status is PaymentStatus.CAPTURED:
+            if row.status != PaymentState.CAPTURED:
+                await self._fund(session, row, request.at)
+                funding = await HOOKS[path.kind].funded(session, path, row, request.at)
+            else:
+                funding = Funding(FundingResult.FUNDED)
+            await self._settle(session, row, theirs, request.at)
+        elif row.status == PaymentState.EXPIRED:
+            funding = Funding(FundingResult.EXPIRED)
+        elif request.close or (theirs and theirs.status is PaymentStatus.CANCELED):
+            row.status = PaymentState.EXPIRED
+            await HOOKS[path.kind].unfunded(session, path, row, request.at)
+            funding = Funding(FundingResult.EXPIRED)
+        return PaymentOutcome(result=funding.result, refund_id=funding.refund_id, at=request.at)
+
+    async def _fund(self, session: AsyncSession, row: Payment, at: datetime) -> None:
+        row.status = PaymentState.CAPTURED
+        row.captured_at = at
+        row.hold_deadline = at + timedelta(days=self.providers.get(row.provider).max_hold_days)
+        await journal.post(
+            session,
+            postings.fund(f"{row.id}/fund", row.path_id, row.provider, row.amount, row.currency),
+        )
+
+    async def _settle(
+        self, session: AsyncSession, row: Payment, theirs: ProviderPayment, at: datetime
+    ) -> None:
+        if not theirs.settled or row.settled_at is not None:
+            return
+        row.fee = theirs.fee
+        row.settled_at = at
+        await journal.post(
+            session,
+            postings.settle(
+                f"{row.id}/settle", row.path_id, row.provider, row.amount, theirs.fee, row.currency
+            ),
+        )
+
+    async def _read(self, payment: Payment, *, close: bool) -> ProviderPayment | None:
+        provider = self.providers.get(payment.provider)
+        reference = payment.reference
+        if reference is None:
+            found = await provider.find_payment(payment.operation_id)
+            if found is None:
+                return None
+            reference = found.reference
+        theirs = await provider.get_payment(reference)
+        if close and theirs.status is PaymentStatus.OPEN:
+            theirs = await provider.cancel_payment(reference)
+            if theirs.status is PaymentStatus.OPEN:
+                raise ProviderUnavailable("the provider has not closed the payment yet")
+        return theirs
+
+    async def _payment(self, payment_id: str) -> Payment:
+        async with self.database.transaction() as session:
+            payment = await session.get(Payment, payment_id)
+            if payment is None:
+                raise NotFound(f"there is no payment {payment_id}")
+            return payment
+
+
+async def _locked(session: AsyncSession, payment_id: str) -> Payment:
+    return (
+        await session.scalars(select(Payment).where(Payment.id == payment_id).with_for_update())
+    ).one()
+
+
+def _require_same(ours: Payment, theirs: ProviderPayment) -> None:
+    """Raises ProviderMismatch unless the provider's object is about our payment, amount and currency."""
+    if (theirs.subject, theirs.amount, theirs.currency) != (ours.id, ours.amount, ours.currency):
+        raise ProviderMismatch(
+            f"{theirs.reference} is {theirs.amount} {theirs.currency} for {theirs.subject}; "
+            f"expected {ours.amount} {ours.currency} for {ours.id}"
+        )

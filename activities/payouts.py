@@ -1,0 +1,269 @@
+"""Payouts: money reserved out of a payee's balance, sent once, and put back when it does not arrive."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import func, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+from temporalio import activity
+
+from db import inbox
+from db.engine import Database
+from db.queries.payees import due_payees, income_since
+from db.tables import Payout, PayoutDestination
+from domain import accounts, postings
+from domain.errors import (
+    InsufficientFunds,
+    NoDestination,
+    NotFound,
+    NothingToPayOut,
+    PayoutTooSoon,
+    ProviderMismatch,
+    ProviderRefused,
+)
+from domain.ids import new_id
+from domain.payments import (
+    DuePage,
+    DuePayouts,
+    FollowPayout,
+    PayoutCase,
+    PayoutOutcome,
+    PayoutState,
+    ReservedPayout,
+)
+from domain.policy import PayoutPolicy
+from ledger import journal
+from providers.base import PayoutRequest, PayoutStatus, ProviderPayout
+from providers.registry import ProviderRegistry
+
+ENDED = frozenset({PayoutState.FAILED, PayoutState.RETURNED})
+
+_STATES = {
+    PayoutStatus.IN_TRANSIT: PayoutState.IN_TRANSIT,
+    PayoutStatus.PAID: PayoutState.PAID,
+    PayoutStatus.FAILED: PayoutState.FAILED,
+    PayoutStatus.RETURNED: PayoutState.RETURNED,
+}
+
+
+class Payouts:
+    """Activities of payouts."""
+
+    def __init__(
+        self, database: Database, providers: ProviderRegistry, policy: PayoutPolicy
+    ) -> None:
+        self.database = database
+        self.providers = providers
+        self.policy = policy
+
+    @activity.defn(name="reserve_payout")
+    async def reserve(self, case: PayoutCase) -> ReservedPayout:
+        """PAYOUT: takes the money out of the payable account, or refuses with the reason."""
+        async with self.database.transaction() as session:
+            row = await session.get(Payout, case.payout_id)
+            if row is None:
+                row = await self._reserve(session, case)
+            return ReservedPayout(payout_id=row.id, amount=row.amount, currency=row.currency)
+
+    async def _reserve(self, session: AsyncSession, case: PayoutCase) -> Payout:
+        income = accounts.payable(case.user_id)
+        # The lock on the payable account also serialises two payouts of one payee.
+        held = await journal.balances(session, [income], case.currency, for_update=True)
+        destination = await _active_destination(session, case)
+        await self._require_interval(session, case)
+        waiting = await income_since(
+            session, case.user_id, case.currency, self.policy.availability_seconds
+        )
+        available = max(held[income].available - waiting, 0)
+        amount = available if case.amount is None else case.amount
+        if amount < self.policy.minimum_amount:
+            raise NothingToPayOut(
+                f"{available} minor units are available", accepted=str(self.policy.minimum_amount)
+            )
+        if amount > available:
+            raise InsufficientFunds(
+                f"{available} minor units are available",
+                field="amount",
+                accepted=f"at most {available}",
+            )
+        row = Payout(
+            id=case.payout_id,
+            user_id=case.user_id,
+            destination_id=destination.id,
+            provider=destination.provider,
+            operation_id=f"{case.payout_id}/send",
+            amount=amount,
+            currency=case.currency,
+            status=PayoutState.REQUESTED,
+        )
+        session.add(row)
+        await journal.post(
+            session,
+            postings.payout(f"{row.id}/reserve", row.id, row.user_id, row.amount, row.currency),
+        )
+        return row
+
+    async def _require_interval(self, session: AsyncSession, case: PayoutCase) -> None:
+        last: datetime | None = await session.scalar(
+            select(func.max(Payout.created_at)).where(
+                Payout.user_id == case.user_id,
+                Payout.currency == case.currency,
+                Payout.status.not_in(ENDED),
+            )
+        )
+        now = await session.scalar(select(func.now()))
+        wait = timedelta(seconds=self.policy.min_interval_seconds)
+        if last is not None and now is not None and last + wait > now:
+            raise PayoutTooSoon(
+                "there was a payout already", accepted=f"after {(last + wait).isoformat()}"
+            )
+
+    @activity.defn(name="follow_payout")
+    async def follow(self, request: FollowPayout) -> PayoutOutcome:
+        """Submits the payout if the provider does not have it yet, reads it, and posts what has happened."""
+        async with self.database.transaction() as session:
+            payout = await session.get(Payout, request.payout_id)
+            if payout is None:
+                raise NotFound(f"there is no payout {request.payout_id}")
+            destination = await session.get_one(PayoutDestination, payout.destination_id)
+            seen = await inbox.newest(session, payout.id)
+        if payout.status in ENDED:
+            theirs = None
+        else:
+            theirs = await self._read_or_submit(payout, destination)
+        async with self.database.transaction() as session:
+            outcome = await self._post(session, payout, theirs, request)
+            await inbox.consume(session, payout.id, up_to=seen)
+        return outcome
+
+    async def _post(
+        self,
+        session: AsyncSession,
+        payout: Payout,
+        theirs: ProviderPayout | None,
+        request: FollowPayout,
+    ) -> PayoutOutcome:
+        row = (
+            await session.scalars(select(Payout).where(Payout.id == payout.id).with_for_update())
+        ).one()
+        before = PayoutState(row.status)
+        if before in ENDED:
+            return PayoutOutcome(state=before)
+        if theirs is not None:
+            _require_same(row, theirs)
+            row.reference = theirs.reference
+            row.failure_reason = theirs.failure_reason
+        after = PayoutState.FAILED if theirs is None else _STATES[theirs.status]
+        if after in (PayoutState.PAID, PayoutState.RETURNED) and before is not PayoutState.PAID:
+            await journal.post(
+                session,
+                postings.payout_paid(
+                    f"{row.id}/paid",
+                    row.id,
+                    row.provider,
+                    row.amount,
+                    theirs.fee if theirs else 0,
+                    row.currency,
+                ),
+            )
+        if after is PayoutState.FAILED:
+            await journal.post(session, _put_back(row, before))
+        if after is PayoutState.RETURNED:
+            await journal.post(session, _returned(row))
+        if after in ENDED:
+            await _close_destination(session, row.destination_id)
+        row.status = after
+        if after in ENDED or after is PayoutState.PAID:
+            row.ended_at = request.at
+        return PayoutOutcome(state=after)
+
+    async def _read_or_submit(
+        self, payout: Payout, destination: PayoutDestination
+    ) -> ProviderPayout | None:
+        """The provider's payout; None when it understood the request and will not do it."""
+        provider = self.providers.get(payout.provider)
+        if payout.reference is not None:
+            return await provider.get_payout(payout.reference)
+        found = await provider.find_payout(payout.operation_id)
+        if found is not None:
+            return found
+        try:
+            return await provider.create_payout(
+                PayoutRequest(
+                    operation_id=payout.operation_id,
+                    subject=payout.id,
+                    amount=payout.amount,
+                    currency=payout.currency,
+                    destination=destination.account,
+                    holder=destination.holder,
+                )
+            )
+        except ProviderRefused:
+            return None
+
+    @activity.defn(name="due_payouts")
+    async def due(self, page: DuePage) -> DuePayouts:
+        """One page of payees whose income may leave by itself, each with the id of the payout to start."""
+        async with self.database.transaction() as session:
+            payees = await due_payees(session, page, self.policy)
+        cases = tuple(
+            PayoutCase(
+                payout_id=new_id("pyo"),
+                user_id=payee.user_id,
+                currency=payee.currency,
+                poll=self.policy.poll,
+            )
+            for payee in payees
+        )
+        full = len(payees) == page.limit
+        return DuePayouts(cases=cases, next=payees[-1].cursor if full else None)
+
+
+def _put_back(row: Payout, before: PayoutState) -> postings.JournalEntry:
+    """A failure after "paid" is a return: the money is in cash again, not in transit."""
+    if before is PayoutState.PAID:
+        return _returned(row)
+    return postings.payout_failed(
+        f"{row.id}/failed", row.id, row.user_id, row.amount, row.currency
+    )
+
+
+def _returned(row: Payout) -> postings.JournalEntry:
+    return postings.payout_returned(
+        f"{row.id}/returned", row.user_id, row.provider, row.amount, row.currency
+    )
+
+
+async def _active_destination(session: AsyncSession, case: PayoutCase) -> PayoutDestination:
+    destination = await session.scalar(
+        select(PayoutDestination).where(
+            PayoutDestination.user_id == case.user_id,
+            PayoutDestination.currency == case.currency,
+            PayoutDestination.status == "active",
+        )
+    )
+    if destination is None:
+        raise NoDestination(
+            f"no active payout destination for {case.currency}",
+            field="currency",
+            accepted="a currency with a destination; add one with POST /v1/payout-destinations",
+        )
+    return destination
+
+
+async def _close_destination(session: AsyncSession, destination_id: str) -> None:
+    """Money that bounced needs new bank data before another try."""
+    await session.execute(
+        update(PayoutDestination)
+        .where(PayoutDestination.id == destination_id, PayoutDestination.status == "active")
+        .values(status="failed")
+    )
+
+
+def _require_same(ours: Payout, theirs: ProviderPayout) -> None:
+    if (theirs.subject, theirs.amount, theirs.currency) != (ours.id, ours.amount, ours.currency):
+        raise ProviderMismatch(
+            f"{theirs.reference} is {theirs.amount} {theirs.currency} for {theirs.subject}; "
+            f"expected {ours.amount} {ours.currency} for {ours.id}"
+        )

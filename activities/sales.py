@@ -1,0 +1,223 @@
+"""The sale's transitions, each one transaction: phase, stock, postings, deadlines and event together."""
+
+from __future__ import annotations
+
+import structlog
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+from temporalio import activity
+from temporalio.client import Client
+from temporalio.service import RPCError
+
+from activities import settlement, stock
+from activities.transitions import advance, happened, lock_path
+from db import inbox
+from db.engine import Database
+from db.tables import Path, Payment, Sale
+from domain.errors import InvalidInput, NotFound, OutOfStock
+from domain.ids import step_key
+from domain.money import format_money
+from domain.payments import PaymentState
+from domain.sale import (
+    FINAL,
+    Event,
+    OpenSale,
+    Phase,
+    SaleStep,
+    SaleStepDone,
+    SaleTerms,
+    agree,
+    deadlines,
+    due_at,
+    next_phase,
+)
+from ledger import journal
+
+PAYOUT_SCHEDULE = "payouts"
+"""Id of the schedule that gathers what is due per payee."""
+
+log = structlog.get_logger()
+
+
+class Sales:
+    """Activities of the sale. `payout_at_once`: released money may leave without a waiting time."""
+
+    def __init__(self, database: Database, temporal: Client, *, payout_at_once: bool) -> None:
+        self.database = database
+        self.temporal = temporal
+        self.payout_at_once = payout_at_once
+
+    @activity.defn(name="open_sale")
+    async def open(self, request: OpenSale) -> SaleTerms:
+        """Reserves the pieces and freezes the terms, or refuses with the reason."""
+        order = request.start.order
+        key = step_key(request.workflow_id, Event.PLACED)
+        async with self.database.transaction() as session:
+            if order is None or await happened(session, key):
+                return await terms_of(session, request.start.sale_id)
+            listed = await stock.lock_listings(session, [i.listing_id for i in order.items])
+            terms = agree(order, listed, request.at)
+            due = due_at(terms, Phase.PENDING_PAYMENT, request.at)
+            assert due is not None
+            path = Path(
+                id=order.sale_id,
+                kind="sale",
+                workflow_id=request.workflow_id,
+                initiator_id=order.buyer_id,
+                currency=terms.currency,
+                phase=Phase.PENDING_PAYMENT,
+            )
+            session.add(path)
+            await session.flush()
+            session.add(
+                Sale(
+                    id=order.sale_id,
+                    buyer_id=order.buyer_id,
+                    seller_id=terms.seller_id,
+                    total=terms.total,
+                    terms=terms.model_dump(mode="json"),
+                )
+            )
+            session.add(
+                Payment(
+                    id=order.payment_id,
+                    path_id=order.sale_id,
+                    payer_id=order.buyer_id,
+                    provider=order.provider,
+                    operation_id=step_key(request.workflow_id, "payment"),
+                    amount=terms.total,
+                    currency=terms.currency,
+                    status=PaymentState.REQUESTED,
+                    expires_at=due,
+                )
+            )
+            await session.flush()
+            if not await stock.reserve(session, terms, due):
+                raise OutOfStock("the pieces are gone", field="lines")
+            advance(
+                session,
+                path,
+                key=key,
+                kind=Event.PLACED,
+                phase=Phase.PENDING_PAYMENT,
+                actor="buyer",
+                summary=f"Ordered for {format_money(terms.total, terms.currency)}",
+                deadlines=deadlines(terms, Phase.PENDING_PAYMENT, due),
+            )
+        return terms
+
+    @activity.defn(name="move_sale")
+    async def move(self, step: SaleStep) -> SaleStepDone:
+        """Takes the sale through one transition with everything that belongs to it."""
+        async with self.database.transaction() as session:
+            path = await lock_path(session, step.sale_id)
+            sale = await sale_of(session, step.sale_id)
+            terms = SaleTerms.model_validate(sale.terms)
+            before = await happened(session, step.key)
+            if before is not None:
+                return SaleStepDone.model_validate(before.data)
+            if step.event is Event.LOST and (heard := await _heard_since(sale, step, terms)):
+                return heard
+            done = await self._apply(session, path, sale, terms, step)
+        if done.phase is Phase.COMPLETED:
+            await self._gather_payouts()
+        return done
+
+    async def _apply(
+        self, session: AsyncSession, path: Path, sale: Sale, terms: SaleTerms, step: SaleStep
+    ) -> SaleStepDone:
+        phase = next_phase(Phase(path.phase), step.event)
+        done = SaleStepDone(phase=phase, due_at=due_at(terms, phase, step.at))
+        match phase:
+            case Phase.SHIPPED:
+                await _record_parcel(session, sale, step)
+            case Phase.COMPLETED:
+                await stock.sell(session, sale.id)
+                await settlement.release(session, terms, step.key)
+            case Phase.REFUNDING:
+                refund_id = await settlement.start_refund(session, sale, terms, step)
+                done = done.model_copy(update={"refund_id": refund_id})
+        if step.act.actor == "carrier":
+            await inbox.consume(session, sale.id)
+        finished = phase in FINAL
+        if finished:
+            await journal.require_empty(session, sale.id)
+        advance(
+            session,
+            path,
+            key=step.key,
+            kind=step.event,
+            phase=phase,
+            actor=step.act.actor,
+            summary=narrate(terms, step),
+            deadlines=deadlines(terms, phase, done.due_at),
+            closed_at=step.at if finished else None,
+            data=done.model_dump(mode="json"),
+        )
+        return done
+
+    async def _gather_payouts(self) -> None:
+        if not self.payout_at_once:
+            return
+        try:
+            await self.temporal.get_schedule_handle(PAYOUT_SCHEDULE).trigger()
+        except RPCError as missed:
+            # The schedule comes round by itself; only the promptness is lost.
+            log.warning("payout schedule not triggered", reason=str(missed))
+
+
+def narrate(terms: SaleTerms, step: SaleStep) -> str:
+    """The event in words, with the amount where money moves."""
+    total = format_money(terms.total, terms.currency)
+    words = {
+        Event.ACCEPTED: "The seller accepted the order",
+        Event.DECLINED: f"The seller declined; {total} goes back to the buyer",
+        Event.ACCEPTANCE_LAPSED: f"The seller did not answer; {total} goes back to the buyer",
+        Event.CANCELLED: f"Cancelled by the {step.act.actor}; {total} goes back to the buyer",
+        Event.SHIPPED: "Shipped",
+        Event.HANDED_OVER: "Handed over in person",
+        Event.SHIPMENT_LAPSED: f"Not shipped in time; {total} goes back to the buyer",
+        Event.DELIVERED: "Delivered",
+        Event.LOST: f"The parcel is lost; {total} goes back to the buyer",
+        Event.CONFIRMED: f"The buyer confirmed; {total} released",
+        Event.CONFIRMATION_LAPSED: f"No objection in time; {total} released",
+    }.get(step.event, step.event.replace("_", " "))
+    return f"{words}: {step.act.note}" if step.act.note else words
+
+
+async def sale_of(session: AsyncSession, sale_id: str) -> Sale:
+    """The sale's row. Raises NotFound."""
+    sale = await session.get(Sale, sale_id)
+    if sale is None:
+        raise NotFound(f"there is no sale {sale_id}")
+    return sale
+
+
+async def terms_of(session: AsyncSession, sale_id: str) -> SaleTerms:
+    """The frozen terms of a sale. Raises NotFound."""
+    return SaleTerms.model_validate((await sale_of(session, sale_id)).terms)
+
+
+async def _heard_since(sale: Sale, step: SaleStep, terms: SaleTerms) -> SaleStepDone | None:
+    """A scan that came meanwhile keeps the parcel alive: the new due time instead of the loss."""
+    if step.act.actor == "carrier" or sale.last_scan_at is None:
+        return None
+    due = due_at(terms, Phase.SHIPPED, sale.last_scan_at)
+    if due is None or due <= step.at:
+        return None
+    return SaleStepDone(phase=Phase.SHIPPED, due_at=due)
+
+
+async def _record_parcel(session: AsyncSession, sale: Sale, step: SaleStep) -> None:
+    if step.shipment is None:
+        return
+    sale.carrier = step.shipment.carrier
+    sale.tracking_number = step.shipment.tracking_number
+    try:
+        await session.flush()
+    except IntegrityError as taken:
+        raise InvalidInput(
+            "another sale travels under this tracking number",
+            field="tracking_number",
+            accepted="the number of this parcel",
+        ) from taken

@@ -1,0 +1,110 @@
+"""Puts the API together: services, middleware, routes, errors, OpenAPI document."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+
+import httpx
+from asgi_correlation_id import CorrelationIdMiddleware
+from fastapi import FastAPI
+from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
+from prometheus_fastapi_instrumentator import Instrumentator
+from temporalio.client import Client
+
+from api import errors, openapi, routes
+from api.middleware import BodyLimit, RequestContext, valid_correlation_id
+from api.services import Services
+from api.tokens import TokenVerifier
+from db.engine import Database
+from providers.registry import build_providers
+from runtime.settings import Settings
+from runtime.storage import FileStore
+from runtime.temporal import connect
+
+_BODY_BYTES = 1_048_576
+_UPLOAD_OVERHEAD_BYTES = 65_536
+"""Room for the multipart envelope around an uploaded file."""
+_DESCRIPTION = """\
+Baigong 百工, the back end of a handicraft crowd-creation platform.
+
+* Amounts are whole minor units (fen, cents, yen) with an ISO 4217 code.
+* Every POST but webhooks needs an `Idempotency-Key`; repeating a request with its key repeats the answer.
+* Refusals are RFC 9457 problem documents; `code` is stable, `GET /problems` explains each.
+* Lists are pages: pass `next` of one page as `after` of the following one.
+"""
+
+
+def create_app(
+    settings: Settings, *, database: Database | None = None, temporal: Client | None = None
+) -> FastAPI:
+    """The application. What is not passed in is built when it starts and closed when it stops.
+
+    Neither the database nor Temporal nor the issuer has to be up at the start: requests that need one that is down
+    are answered with 503. Raises ValueError when `settings` name no database and none is passed in.
+    """
+    if database is None and settings.database_url is None:
+        raise ValueError("BAIGONG_DATABASE_URL is not set")
+    app = FastAPI(
+        title="Baigong",
+        version="0.1.0",
+        description=_DESCRIPTION,
+        lifespan=_lifespan(settings, database, temporal),
+    )
+    app.state.base_url = settings.api_url
+    errors.install(app)
+    openapi.install(app)
+    _add_middleware(app, settings)
+    for router in routes.ROUTERS:
+        app.include_router(router)
+    return app
+
+
+def _add_middleware(app: FastAPI, settings: Settings) -> None:
+    """From the inside out: each one added goes around those before it."""
+
+    def limit_of(path: str) -> int:
+        upload = path.rstrip("/") == "/v1/files"
+        return settings.upload_max_bytes + _UPLOAD_OVERHEAD_BYTES if upload else _BODY_BYTES
+
+    app.add_middleware(BodyLimit, limit_of=limit_of)
+    app.add_middleware(RequestContext)
+    registry = CollectorRegistry()
+    for collector in (ProcessCollector, PlatformCollector, GCCollector):
+        collector(registry=registry)
+    Instrumentator(registry=registry, excluded_handlers=["/metrics"]).instrument(app).expose(
+        app, include_in_schema=False
+    )
+    app.add_middleware(CorrelationIdMiddleware, validator=valid_correlation_id)
+
+
+def _lifespan(
+    settings: Settings, database: Database | None, temporal: Client | None
+) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            app.state.services = await _build(stack, settings, database, temporal)
+            yield
+
+    return lifespan
+
+
+async def _build(
+    stack: AsyncExitStack, settings: Settings, database: Database | None, temporal: Client | None
+) -> Services:
+    if database is None:
+        url = settings.database_url
+        if url is None:
+            raise ValueError("BAIGONG_DATABASE_URL is not set")
+        database = Database(url.get_secret_value(), settings.database_pool_size)
+        stack.push_async_callback(database.aclose)
+    http = await stack.enter_async_context(httpx.AsyncClient(timeout=3.0, follow_redirects=False))
+    return Services(
+        settings=settings,
+        database=database,
+        temporal=temporal or await connect(settings),
+        files=FileStore.of(settings),
+        providers=await stack.enter_async_context(build_providers(settings)),
+        verifier=TokenVerifier(settings.issuer_url, settings.audience, http),
+    )

@@ -1,0 +1,75 @@
+"""Who is asking: bearer token -> user row and roles."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from api.services import ServicesDep
+from db.queries import users
+from domain.access import Relation, Role
+from domain.errors import Unauthenticated
+from runtime.logging import bind
+
+_ROLE_RELATIONS = {Role.OPERATOR: Relation.OPERATOR, Role.ADMIN: Relation.ADMIN}
+_bearer = HTTPBearer(
+    auto_error=False,
+    bearerFormat="JWT",
+    scheme_name="bearer",
+    description="A token of the OpenID Connect issuer, for the audience of this platform.",
+)
+
+
+@dataclass(frozen=True)
+class Caller:
+    """The signed-in user of a request."""
+
+    id: str
+    display_name: str
+    roles: frozenset[Role]
+
+    def relations(
+        self, *, owner: str | None = None, buyer: str | None = None, seller: str | None = None
+    ) -> frozenset[Relation]:
+        """What the caller is to a thing with this owner, buyer or seller (user ids)."""
+        found = {Relation.MEMBER, *(_ROLE_RELATIONS[role] for role in self.roles)}
+        parts = {Relation.OWNER: owner, Relation.BUYER: buyer, Relation.SELLER: seller}
+        found.update(relation for relation, user_id in parts.items() if user_id == self.id)
+        return frozenset(found)
+
+
+async def _current_user(
+    services: ServicesDep,
+    credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
+) -> Caller:
+    if credentials is None or not credentials.credentials:
+        raise Unauthenticated(
+            "no bearer token", field="Authorization", accepted="Authorization: Bearer <token>"
+        )
+    identity = await services.verifier.verify(credentials.credentials)
+    async with services.database.transaction() as session:
+        user, roles = await users.signed_in(
+            session, identity.issuer, identity.subject, identity.name
+        )
+    bind(user_id=user.id)
+    admins = services.settings.admin_subjects
+    return Caller(
+        id=user.id,
+        display_name=user.display_name,
+        roles=effective_roles(identity.subject, roles, admins),
+    )
+
+
+def effective_roles(
+    subject: str, granted: Collection[Role], admin_subjects: Collection[str]
+) -> frozenset[Role]:
+    """The granted roles, and both roles for subjects that the settings make administrators."""
+    return frozenset(Role) if subject in admin_subjects else frozenset(granted)
+
+
+CurrentUser = Annotated[Caller, Depends(_current_user)]
+"""The signed-in user. Answers 401 without a valid bearer token and 503 when that cannot be found out."""

@@ -1,0 +1,101 @@
+"""Payments, refunds and payouts, as the API takes and shows them."""
+
+from __future__ import annotations
+
+from typing import Self
+
+from pydantic import Field
+
+from api.schemas.base import Body, MoneyView, Utc, View
+from db.tables import Payment, Payout, Refund
+from domain.money import Currency, MinorUnits
+
+
+class PaymentView(View):
+    """One payment for one path."""
+
+    id: str
+    path_id: str
+    status: str = Field(examples=["captured"], description="requested, open, captured or expired.")
+    amount: MoneyView
+    checkout_url: str | None
+    expires_at: Utc
+    captured_at: Utc | None
+
+    @classmethod
+    def of(cls, row: Payment) -> Self:
+        """The view of a payment's row."""
+        return cls(
+            id=row.id,
+            path_id=row.path_id,
+            status=row.status,
+            amount=MoneyView.of(row.amount, row.currency),
+            checkout_url=row.checkout_url,
+            expires_at=row.expires_at,
+            captured_at=row.captured_at,
+        )
+
+
+class RefundView(View):
+    """Money on its way back to a payer."""
+
+    id: str
+    path_id: str
+    payment_id: str
+    status: str = Field(
+        examples=["succeeded"],
+        description="requested, pending, succeeded, refused (take it as balance) or credited.",
+    )
+    amount: MoneyView
+    reason: str = Field(examples=["declined"])
+    created_at: Utc
+    ended_at: Utc | None
+
+    @classmethod
+    def of(cls, row: Refund) -> Self:
+        """The view of a refund's row."""
+        return cls(
+            id=row.id,
+            path_id=row.path_id,
+            payment_id=row.payment_id,
+            status=row.status,
+            amount=MoneyView.of(row.amount, row.currency),
+            reason=row.reason,
+            created_at=row.created_at,
+            ended_at=row.ended_at,
+        )
+
+
+class NewPayout(Body):
+    """How much of the own balance shall leave; without an amount, all that is available."""
+
+    currency: Currency = Field(default="CNY", examples=["CNY"])
+    amount: MinorUnits | None = Field(default=None, examples=[43_700])
+
+
+class PayoutView(View):
+    """Money on its way to a payee."""
+
+    id: str
+    status: str = Field(
+        examples=["paid"],
+        description="requested, in_transit, paid, failed or returned (paid, but the bank sent it back).",
+    )
+    amount: MoneyView
+    destination_id: str
+    failure_reason: str | None
+    created_at: Utc
+    ended_at: Utc | None
+
+    @classmethod
+    def of(cls, row: Payout) -> Self:
+        """The view of a payout's row."""
+        return cls(
+            id=row.id,
+            status=row.status,
+            amount=MoneyView.of(row.amount, row.currency),
+            destination_id=row.destination_id,
+            failure_reason=row.failure_reason,
+            created_at=row.created_at,
+            ended_at=row.ended_at,
+        )

@@ -1,0 +1,1 @@
+"""PostgreSQL: engine, tables, migrations, inbox, events and read-model queries."""

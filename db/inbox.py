@@ -1,0 +1,114 @@
+"""The webhook inbox: every delivery kept once, handed to its workflow until somebody consumed it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from hashlib import sha256
+
+from sqlalchemy import func, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from db.tables import InboxRow
+
+GIVE_UP_AFTER = 20
+"""Deliveries of one row before it is left to the operators."""
+_KEPT_BYTES = 64_000
+"""Of a rejected body; accepted ones are kept whole."""
+_REJECTED_AN_HOUR = 1_000
+"""Of one source: a flood of forgeries must not fill the disk."""
+_LONGEST_WAIT_SECONDS = 6 * 3_600
+
+
+async def keep(
+    session: AsyncSession, *, source: str, event_id: str, kind: str, subject: str, body: bytes
+) -> InboxRow | None:
+    """Stores a verified webhook; None when this event was stored before."""
+    new_id = await session.scalar(
+        insert(InboxRow)
+        .values(
+            source=source,
+            event_id=event_id,
+            kind=kind,
+            subject=subject,
+            body=body,
+            status="received",
+            next_attempt_at=func.now() + timedelta(seconds=30),
+        )
+        .on_conflict_do_nothing(
+            index_elements=[InboxRow.source, InboxRow.event_id],
+            index_where=InboxRow.status != "rejected",
+        )
+        .returning(InboxRow.id)
+    )
+    return None if new_id is None else await session.get_one(InboxRow, new_id)
+
+
+async def keep_rejected(session: AsyncSession, *, source: str, reason: str, body: bytes) -> None:
+    """Keeps what was refused at the door, for the operators; the same body is kept once."""
+    fingerprint = sha256(body).hexdigest()
+    rejected = select(InboxRow.id).where(
+        InboxRow.source == source, InboxRow.status == "rejected"
+    )
+    known = await session.scalar(rejected.where(InboxRow.event_id == fingerprint))
+    recent = rejected.where(InboxRow.received_at > func.now() - timedelta(hours=1))
+    crowded = await session.scalar(recent.offset(_REJECTED_AN_HOUR - 1).limit(1))
+    if known is None and crowded is None:
+        session.add(
+            InboxRow(
+                source=source,
+                event_id=fingerprint,
+                kind="rejected",
+                subject="",
+                body=body[:_KEPT_BYTES],
+                status="rejected",
+                reason=reason,
+            )
+        )
+
+
+async def newest(session: AsyncSession, subject: str) -> int:
+    """Id of the newest row about a subject, 0 when there is none."""
+    found = await session.scalar(
+        select(func.max(InboxRow.id)).where(InboxRow.subject == subject)
+    )
+    return found or 0
+
+
+async def consume(session: AsyncSession, subject: str, *, up_to: int | None = None) -> None:
+    """Marks the rows about a subject as answered, in the transaction that acts on them.
+
+    `up_to` is the newest row seen before the provider was read: later ones may tell of something that was not seen.
+    """
+    due = (
+        update(InboxRow)
+        .where(InboxRow.subject == subject, InboxRow.status == "received")
+        .values(status="consumed", consumed_at=func.now())
+    )
+    await session.execute(due if up_to is None else due.where(InboxRow.id <= up_to))
+
+
+async def ignore(session: AsyncSession, row: InboxRow, reason: str) -> None:
+    """The row concerns nothing that could still change."""
+    row.status = "ignored"
+    row.reason = reason
+
+
+async def due_for_redelivery(session: AsyncSession, limit: int) -> list[InboxRow]:
+    """Rows nobody consumed and whose next attempt is due, locked; their next attempt moves to doubled distance."""
+    rows = list(
+        await session.scalars(
+            select(InboxRow)
+            .where(InboxRow.status == "received", InboxRow.next_attempt_at <= func.now())
+            .order_by(InboxRow.next_attempt_at)
+            .limit(limit)
+            .with_for_update(skip_locked=True)
+        )
+    )
+    for row in rows:
+        row.attempts += 1
+        wait = timedelta(seconds=min(30 * 2**row.attempts, _LONGEST_WAIT_SECONDS))
+        row.next_attempt_at = row.next_attempt_at + wait
+        if row.attempts >= GIVE_UP_AFTER:
+            await ignore(session, row, "nobody consumed it")
+    return rows

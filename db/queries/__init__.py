@@ -1,0 +1,1 @@
+"""Read-only queries, one module a reader."""

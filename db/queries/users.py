@@ -1,0 +1,92 @@
+"""Users and their roles."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import delete, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from db.tables import User, UserRole
+from domain.access import Role
+from domain.ids import new_id
+
+NAMELESS = "Member"
+"""Display name of a user whose token tells none."""
+
+
+async def signed_in(
+    session: AsyncSession, issuer: str, subject: str, name: str | None
+) -> tuple[User, set[Role]]:
+    """The user of this issuer and subject with their roles; made at the first request, once however many arrive."""
+    user = await _by_subject(session, issuer, subject)
+    if user is None:
+        await session.execute(
+            insert(User)
+            .values(id=new_id("usr"), issuer=issuer, subject=subject, display_name=name or NAMELESS)
+            .on_conflict_do_nothing(index_elements=[User.issuer, User.subject])
+        )
+        user = await _by_subject(session, issuer, subject)
+        if user is None:
+            raise LookupError("a user row vanished while it was made")
+    return user, (await roles_of(session, [user.id])).get(user.id, set())
+
+
+async def _by_subject(session: AsyncSession, issuer: str, subject: str) -> User | None:
+    found: User | None = await session.scalar(
+        select(User).where(User.issuer == issuer, User.subject == subject)
+    )
+    return found
+
+
+async def get(session: AsyncSession, user_id: str) -> User | None:
+    """The user with this id."""
+    return await session.get(User, user_id)
+
+
+async def get_existing(session: AsyncSession, user_id: str) -> User:
+    """The user with this id, who is known to exist."""
+    return await session.get_one(User, user_id)
+
+
+async def rename(session: AsyncSession, user_id: str, display_name: str) -> User:
+    """Gives the user another display name."""
+    user = await session.get_one(User, user_id, with_for_update=True)
+    user.display_name = display_name
+    return user
+
+
+async def page(session: AsyncSession, after: str | None, limit: int) -> Sequence[User]:
+    """Up to `limit` users, oldest first, after the user with that id."""
+    query = select(User).order_by(User.id).limit(limit)
+    if after is not None:
+        query = query.where(User.id > after)
+    return (await session.scalars(query)).all()
+
+
+async def roles_of(session: AsyncSession, user_ids: Sequence[str]) -> dict[str, set[Role]]:
+    """The granted roles of these users."""
+    rows = await session.execute(
+        select(UserRole.user_id, UserRole.role).where(UserRole.user_id.in_(user_ids))
+    )
+    found: dict[str, set[Role]] = {}
+    for user_id, role in rows.tuples():
+        found.setdefault(user_id, set()).add(Role(role))
+    return found
+
+
+async def grant(session: AsyncSession, user_id: str, role: Role, granted_by: str) -> None:
+    """Gives the user a role; nothing happens when they have it."""
+    await session.execute(
+        insert(UserRole)
+        .values(user_id=user_id, role=role.value, granted_by=granted_by)
+        .on_conflict_do_nothing()
+    )
+
+
+async def revoke(session: AsyncSession, user_id: str, role: Role) -> None:
+    """Takes the role from the user; nothing happens when they do not have it."""
+    await session.execute(
+        delete(UserRole).where(UserRole.user_id == user_id, UserRole.role == role.value)
+    )

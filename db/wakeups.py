@@ -1,0 +1,147 @@
+"""Which workflow an inbox row concerns, and with what it is woken."""
+
+from __future__ import annotations
+
+import json
+
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from db import inbox
+from db.tables import InboxRow, Path, Payment, Payout, Refund, Sale
+from domain.deadlines import Deadline
+from domain.money import format_money
+from domain.parcels import ParcelFact, ParcelScan, ScanKind
+from domain.payments import PaymentCase, PaymentState, PayoutCase, RefundCase
+from domain.sale import Phase, SaleTerms, deadlines, due_at
+from runtime.settings import Settings
+from runtime.temporal import Start, Tell, Wake
+
+CARRIER_PREFIX = "carrier:"
+
+
+async def wakeup_for(
+    session: AsyncSession, row: InboxRow, settings: Settings
+) -> Wake | Tell | None:
+    """What to send for this row; None when the row is dealt with or concerns nothing we know yet."""
+    if row.source.startswith(CARRIER_PREFIX):
+        return await _parcel(session, row)
+    for find in (_payment, _refund, _payout):
+        wake = await find(session, row.subject, settings)
+        if wake is not None:
+            return wake
+    await inbox.ignore(session, row, "concerns nothing of ours")
+    return None
+
+
+async def wake_payment(session: AsyncSession, payment_id: str, settings: Settings) -> Wake | None:
+    """How to wake the payment, whether its workflow still runs or not."""
+    return await _payment(session, payment_id, settings)
+
+
+async def _payment(session: AsyncSession, subject: str, settings: Settings) -> Wake | None:
+    payment = await session.get(Payment, subject)
+    if payment is None:
+        return None
+    late = payment.status in (PaymentState.EXPIRED, PaymentState.CAPTURED)
+    return Wake(
+        start_again=late,
+        start=_start("Payment", "payment", payment.id, payment.payer_id, payment),
+        case=PaymentCase(
+            payment_id=payment.id,
+            path_id=payment.path_id,
+            amount=payment.amount,
+            currency=payment.currency,
+            expires_at=payment.expires_at,
+            poll=settings.sale_policy.poll,
+            refund_policy=settings.refund_policy,
+            late=late,
+        ),
+    )
+
+
+async def _refund(session: AsyncSession, subject: str, settings: Settings) -> Wake | None:
+    refund = await session.get(Refund, subject)
+    if refund is None:
+        return None
+    return Wake(
+        start=_start("Refund", "refund", refund.id, refund.payer_id, refund),
+        case=RefundCase(
+            refund_id=refund.id,
+            path_id=refund.path_id,
+            amount=refund.amount,
+            currency=refund.currency,
+            policy=settings.refund_policy,
+        ),
+    )
+
+
+async def _payout(session: AsyncSession, subject: str, settings: Settings) -> Wake | None:
+    payout = await session.get(Payout, subject)
+    if payout is None:
+        return None
+    return Wake(
+        start=_start("Payout", "payout", payout.id, payout.user_id, payout),
+        case=PayoutCase(
+            payout_id=payout.id,
+            user_id=payout.user_id,
+            currency=payout.currency,
+            poll=settings.payout_policy.poll,
+            resumed=True,
+        ),
+    )
+
+
+def _start(
+    workflow: str, path: str, subject: str, initiator: str, money: Payment | Refund | Payout
+) -> Start:
+    return Start(
+        workflow=workflow,
+        workflow_id=f"{path}-{subject}",
+        summary=f"{workflow} of {format_money(money.amount, money.currency)}",
+        path=path,
+        initiator=initiator,
+        currency=money.currency,
+    )
+
+
+async def _parcel(session: AsyncSession, row: InboxRow) -> Tell | None:
+    """Ordinary scans are rows; only what decides something goes on to the workflow."""
+    carrier = row.source.removeprefix(CARRIER_PREFIX)
+    scan = ParcelScan.model_validate(json.loads(row.body)["data"])
+    sale = await session.scalar(
+        select(Sale).where(
+            Sale.carrier == carrier, Sale.tracking_number == scan.tracking_number
+        )
+    )
+    if sale is None:
+        return None
+    path = await session.get_one(Path, sale.id, with_for_update=True)
+    row.subject = sale.id
+    if path.phase != Phase.SHIPPED:
+        await inbox.ignore(session, row, f"the sale is {path.phase} already")
+        return None
+    await _note_scan(session, path, sale, scan)
+    if scan.kind in (ScanKind.DELIVERED, ScanKind.LOST):
+        return Tell(workflow_id=path.workflow_id, signal="parcel", fact=ParcelFact(kind=scan.kind))
+    await session.flush()
+    row.status = "consumed"
+    row.consumed_at = await session.scalar(select(func.now()))
+    return None
+
+
+async def _note_scan(session: AsyncSession, path: Path, sale: Sale, scan: ParcelScan) -> None:
+    """A scan keeps the parcel alive: the receipt of the scan timer moves with it."""
+    heard_at = await session.scalar(select(func.least(func.now(), scan.occurred_at)))
+    if sale.label_paid_by is None:
+        sale.label_paid_by = scan.label_paid_by
+    if heard_at is None or (sale.last_scan_at is not None and heard_at <= sale.last_scan_at):
+        return
+    sale.last_scan_at = heard_at
+    terms = SaleTerms.model_validate(sale.terms)
+    due = due_at(terms, Phase.SHIPPED, heard_at)
+    current = [Deadline.model_validate(d) for d in path.deadlines]
+    if due is not None and (not current or due > current[0].due_at):
+        path.deadlines = [
+            d.model_dump(mode="json") for d in deadlines(terms, Phase.SHIPPED, due)
+        ]

@@ -1,0 +1,1 @@
+"""Pure words and rules of the platform: no I/O, no framework."""

@@ -1,0 +1,241 @@
+"""Everything the platform refuses, as types. Each has a stable code and the HTTP status it maps to."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class DomainError(Exception):
+    """A request that was understood and refused; retrying it unchanged cannot help.
+
+    `field` names the offending input in dotted form when there is one; `accepted` says what would be accepted.
+    """
+
+    code: ClassVar[str] = "refused"
+    http_status: ClassVar[int] = 409
+    title: ClassVar[str] = "The request was refused"
+
+    def __init__(
+        self, detail: str, *, field: str | None = None, accepted: str | None = None
+    ) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.field = field
+        self.accepted = accepted
+
+
+class InvalidInput(DomainError):
+    """A value that no state of the platform would accept."""
+
+    code = "invalid_input"
+    http_status = 422
+    title = "A value is not acceptable"
+
+
+class UnknownCurrency(InvalidInput):
+    """Not an active ISO 4217 code."""
+
+    code = "unknown_currency"
+    title = "Unknown currency"
+
+
+class CurrencyMismatch(InvalidInput):
+    """Two amounts of different currencies met."""
+
+    code = "currency_mismatch"
+    title = "Currencies never mix"
+
+
+class AmountOutOfRange(InvalidInput):
+    """An amount is not a whole number of minor units within the platform's bounds."""
+
+    code = "amount_out_of_range"
+    title = "Amount out of range"
+
+
+class OwnListing(InvalidInput):
+    """Nobody buys from themselves."""
+
+    code = "own_listing"
+    title = "This is your own listing"
+
+
+class UnknownListing(InvalidInput):
+    """The listing does not exist or is not on sale."""
+
+    code = "unknown_listing"
+    title = "No such listing on sale"
+
+
+class SeveralSellers(InvalidInput):
+    """All lines of one sale must come from one seller and be priced in one currency."""
+
+    code = "several_sellers"
+    title = "One sale has one seller and one currency"
+
+
+class ConfirmationMissing(InvalidInput):
+    """A made-to-order piece needs the buyer's explicit confirmation (消费者权益保护法, article 25)."""
+
+    code = "made_to_order_not_confirmed"
+    title = "Made-to-order must be confirmed"
+
+
+class FileRefused(InvalidInput):
+    """The upload is not the picture it claims to be."""
+
+    code = "file_refused"
+    title = "The file is not acceptable"
+
+
+class FileTooLarge(InvalidInput):
+    """The upload has more bytes or pixels than allowed."""
+
+    code = "file_too_large"
+    http_status = 413
+    title = "The file is too large"
+
+
+class NotFound(DomainError):
+    """Does not exist, or not for this user: the two answers are the same on purpose."""
+
+    code = "not_found"
+    http_status = 404
+    title = "Not found"
+
+
+class Unauthenticated(DomainError):
+    """No valid bearer token."""
+
+    code = "unauthenticated"
+    http_status = 401
+    title = "A valid bearer token is needed"
+
+
+class Forbidden(DomainError):
+    """The user may see this but not do that."""
+
+    code = "forbidden"
+    http_status = 403
+    title = "Not allowed for this user"
+
+
+class WrongPhase(DomainError):
+    """The path is in a phase in which this cannot happen."""
+
+    code = "wrong_phase"
+    title = "Not possible in this phase"
+
+
+class OutOfStock(DomainError):
+    """Fewer pieces are left than were asked for."""
+
+    code = "out_of_stock"
+    title = "Not enough in stock"
+
+
+class HoldTooLong(InvalidInput):
+    """The path could last longer than the provider lets us hold the money."""
+
+    code = "hold_too_long"
+    title = "Longer than money can be held"
+
+
+class IdempotencyKeyMissing(DomainError):
+    """Every POST carries an Idempotency-Key of 1 to 255 visible ASCII characters."""
+
+    code = "idempotency_key_missing"
+    http_status = 400
+    title = "Idempotency-Key header needed"
+
+
+class IdempotencyConflict(DomainError):
+    """The same idempotency key came with another input."""
+
+    code = "idempotency_key_reused"
+    http_status = 422
+    title = "Idempotency key used for another request"
+
+
+class InsufficientFunds(DomainError):
+    """An account does not hold what the posting would take from it."""
+
+    code = "insufficient_funds"
+    title = "Not enough money on the account"
+
+
+class UnbalancedEntry(DomainError):
+    """Debits and credits of a journal entry differ."""
+
+    code = "unbalanced_entry"
+    http_status = 422
+    title = "Journal entry does not balance"
+
+
+class PathNotEmpty(DomainError):
+    """A path may close only when its escrow, deposits, refunds due and disputes are 0."""
+
+    code = "path_not_empty"
+    title = "The path still holds money"
+
+
+class NothingToPayOut(DomainError):
+    """The payable balance that is available is 0 or below the minimum."""
+
+    code = "nothing_to_pay_out"
+    title = "Nothing to pay out"
+
+
+class NoDestination(DomainError):
+    """The payee has no active payout destination for this currency."""
+
+    code = "no_payout_destination"
+    title = "No payout destination"
+
+
+class PayoutTooSoon(DomainError):
+    """The payee had a payout within the minimum interval."""
+
+    code = "payout_too_soon"
+    title = "Too soon after the last payout"
+
+
+class WebhookRefused(DomainError):
+    """Signature, timestamp or form of a webhook is not acceptable."""
+
+    code = "webhook_refused"
+    http_status = 401
+    title = "Webhook not accepted"
+
+
+class ProviderRefused(DomainError):
+    """The payment company understood and refused the operation."""
+
+    code = "provider_refused"
+    title = "Refused by the payment provider"
+
+
+class ProviderMismatch(DomainError):
+    """The provider's object differs from what we asked for; an operator must look."""
+
+    code = "provider_mismatch"
+    title = "The provider's record differs from ours"
+
+
+class Unavailable(DomainError):
+    """A part of the platform is down for the moment; the same request may be sent again."""
+
+    code = "unavailable"
+    http_status = 503
+    title = "Temporarily unavailable"
+
+
+def all_errors() -> dict[str, type[DomainError]]:
+    """Every error type by its code, for the OpenAPI document and for crossing the Temporal boundary."""
+    found: dict[str, type[DomainError]] = {}
+    pending: list[type[DomainError]] = [DomainError]
+    while pending:
+        kind = pending.pop()
+        found[kind.code] = kind
+        pending.extend(kind.__subclasses__())
+    return found

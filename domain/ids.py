@@ -1,0 +1,39 @@
+"""Typed, sortable ids: a prefix that names the thing, and a UUIDv7 in base32 (TypeID)."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import StringConstraints
+from typeid import TypeID
+
+_SUFFIX = "_[0-7][0-9a-hjkmnp-tv-z]{25}$"
+
+
+def _pattern(prefix: str) -> StringConstraints:
+    return StringConstraints(pattern=f"^{prefix}{_SUFFIX}")
+
+
+UserId = Annotated[str, _pattern("usr")]
+FileId = Annotated[str, _pattern("fil")]
+ListingId = Annotated[str, _pattern("lst")]
+SaleId = Annotated[str, _pattern("sal")]
+PaymentId = Annotated[str, _pattern("pay")]
+RefundId = Annotated[str, _pattern("ref")]
+PayoutId = Annotated[str, _pattern("pyo")]
+DestinationId = Annotated[str, _pattern("dst")]
+PathId = Annotated[str, StringConstraints(pattern=f"^(sal){_SUFFIX}")]
+"""Id of any path: the prefix tells which kind of path it is."""
+
+
+def new_id(prefix: str) -> str:
+    """A fresh id such as `sal_01h45ytscbebyvny4gc8cr8ma2`; ids made later sort later.
+
+    Not for workflow code: it reads the clock and the random source.
+    """
+    return str(TypeID(prefix=prefix))
+
+
+def step_key(workflow_id: str, step: str) -> str:
+    """The idempotency key of one step of one workflow, carried to ledger and provider."""
+    return f"{workflow_id}/{step}"

@@ -1,0 +1,168 @@
+"""Messages of payments, refunds and payouts between workflows and activities."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from pydantic import Field
+
+from domain.model import Instant, Message
+from domain.money import Currency, MinorUnits
+from domain.policy import Backoff, RefundPolicy
+
+
+class PaymentState(StrEnum):
+    """Where a payment stands on our side."""
+
+    REQUESTED = "requested"
+    OPEN = "open"
+    CAPTURED = "captured"
+    EXPIRED = "expired"
+
+
+class RefundState(StrEnum):
+    """Where a refund stands on our side."""
+
+    REQUESTED = "requested"
+    PENDING = "pending"
+    SUCCEEDED = "succeeded"
+    REFUSED = "refused"
+    """The provider will not send it; waits until the payer takes it as balance, or the offer's time is up."""
+    CREDITED = "credited"
+
+
+class PayoutState(StrEnum):
+    """Where a payout stands on our side."""
+
+    REQUESTED = "requested"
+    IN_TRANSIT = "in_transit"
+    PAID = "paid"
+    FAILED = "failed"
+    RETURNED = "returned"
+
+
+class PaymentCase(Message):
+    """Input of the Payment workflow: follow one payment until it is captured or expired."""
+
+    payment_id: str
+    path_id: str
+    amount: MinorUnits
+    currency: Currency
+    expires_at: Instant
+    poll: Backoff
+    refund_policy: RefundPolicy
+    late: bool = False
+    """Woken after the path stopped waiting: money may have come all the same."""
+
+
+class FollowPayment(Message):
+    """Ask to read the payment from the provider and to post what has happened."""
+
+    payment_id: str
+    at: Instant
+    close: bool
+    """Close it at the provider if it is still unpaid."""
+
+
+class FundingResult(StrEnum):
+    """What became of a payment when we looked."""
+
+    WAITING = "waiting"
+    FUNDED = "funded"
+    EXPIRED = "expired"
+    REVIVED = "revived"
+    """Late money brought its path back to life."""
+    RETURNING = "returning"
+    """Late money that nobody can use: goes back by the refund named."""
+
+
+class PaymentOutcome(Message):
+    """The result of a look, and of the Payment workflow."""
+
+    result: FundingResult
+    at: Instant
+    refund_id: str | None = None
+
+
+class PresentedPayment(Message):
+    """The payer can pay here."""
+
+    payment_id: str
+    checkout_url: str
+
+
+class RefundCase(Message):
+    """Input of the Refund workflow."""
+
+    refund_id: str
+    path_id: str
+    amount: MinorUnits
+    currency: Currency
+    policy: RefundPolicy
+
+
+class FollowRefund(Message):
+    """Ask to read the refund from the provider and to post what has happened."""
+
+    refund_id: str
+    at: Instant
+    credit: bool = False
+    """The provider refused: put the money on the payer's balance."""
+
+
+class RefundOutcome(Message):
+    """Where the refund stands after a look."""
+
+    state: RefundState
+
+
+class PayoutCase(Message):
+    """Input of the Payout workflow. `amount` None: all that is available."""
+
+    payout_id: str
+    user_id: str
+    currency: Currency
+    amount: int | None = Field(default=None, gt=0)
+    poll: Backoff
+    resumed: bool = False
+
+
+class ReservedPayout(Message):
+    """The money has left the payable account and is in transit."""
+
+    payout_id: str
+    amount: MinorUnits
+    currency: Currency
+
+
+class FollowPayout(Message):
+    """Ask to read the payout from the provider and to post what has happened."""
+
+    payout_id: str
+    at: Instant
+
+
+class PayoutOutcome(Message):
+    """Where the payout stands after a look."""
+
+    state: PayoutState
+
+
+class DuePage(Message):
+    """One page of payees whose balance may leave by itself; `after` is the last user seen."""
+
+    after: str = ""
+    limit: int = 200
+
+
+class DuePayouts(Message):
+    """Payouts to start, and where the next page begins (None at the end)."""
+
+    cases: tuple[PayoutCase, ...]
+    next: str | None
+
+
+class Redelivered(Message):
+    """How many inbox rows were handed to their workflows again."""
+
+    rows: int

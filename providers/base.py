@@ -1,0 +1,196 @@
+"""The one port to payment companies: what the platform may ask, and what comes back.
+
+Every call that moves money carries an `operation_id`. It is the provider's idempotency key and is stored in the
+provider's metadata, so that after an ambiguous answer the object can be looked up before anything is asked again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date, datetime
+from enum import StrEnum
+from typing import Protocol
+
+from domain.model import Instant, Message
+from domain.money import Currency, MinorUnits
+
+
+class ProviderUnavailable(Exception):
+    """No clear answer: refused connection, time-out, 5xx. The operation may or may not have happened."""
+
+
+class PaymentStatus(StrEnum):
+    """Where a payment stands at the provider."""
+
+    OPEN = "open"
+    """The payer can still pay (also after a declined attempt)."""
+    CAPTURED = "captured"
+    CANCELED = "canceled"
+
+
+class RefundStatus(StrEnum):
+    """Where a refund stands at the provider."""
+
+    PENDING = "pending"
+    SUCCEEDED = "succeeded"
+    REFUSED = "refused"
+
+
+class PayoutStatus(StrEnum):
+    """Where a payout stands at the provider. `paid` is not final: a bank may return it days later."""
+
+    IN_TRANSIT = "in_transit"
+    PAID = "paid"
+    FAILED = "failed"
+    RETURNED = "returned"
+
+
+class PaymentRequest(Message):
+    """Ask a provider to let somebody pay."""
+
+    operation_id: str
+    subject: str
+    """Our id of the payment (`pay_…`); comes back in webhooks."""
+    amount: MinorUnits
+    currency: Currency
+    description: str
+    return_url: str
+    """Where the hosted page sends the payer afterwards."""
+
+
+class ProviderPayment(Message):
+    """A payment as the provider has it."""
+
+    reference: str
+    operation_id: str
+    subject: str
+    status: PaymentStatus
+    amount: MinorUnits
+    currency: Currency
+    checkout_url: str
+    fee: int = 0
+    """What the provider keeps, in minor units; known once captured."""
+    settled: bool = False
+    """Whether amount minus fee has reached our balance at the provider."""
+    decline_reason: str | None = None
+    """Why the payer's last attempt failed."""
+
+
+class RefundRequest(Message):
+    """Ask for all or part of a captured payment to go back to the payer."""
+
+    operation_id: str
+    subject: str
+    payment_reference: str
+    amount: MinorUnits
+    currency: Currency
+
+
+class ProviderRefund(Message):
+    """A refund as the provider has it."""
+
+    reference: str
+    operation_id: str
+    subject: str
+    status: RefundStatus
+    amount: MinorUnits
+    currency: Currency
+    failure_reason: str | None = None
+
+
+class PayoutRequest(Message):
+    """Ask for money to leave to a payee's bank, wallet or card."""
+
+    operation_id: str
+    subject: str
+    amount: MinorUnits
+    currency: Currency
+    destination: str
+    """The payee's account at the provider's end, as stored in the payout destination."""
+    holder: str
+    """Name of the account's holder."""
+
+
+class ProviderPayout(Message):
+    """A payout as the provider has it."""
+
+    reference: str
+    operation_id: str
+    subject: str
+    status: PayoutStatus
+    amount: MinorUnits
+    currency: Currency
+    fee: int = 0
+    failure_reason: str | None = None
+
+
+class ProviderEvent(Message):
+    """What a verified webhook says: that something happened to `subject`. Amounts in it are never trusted."""
+
+    event_id: str
+    kind: str
+    """Such as `payment.captured`, `refund.succeeded`, `payout.returned`, `dispute.opened`."""
+    subject: str
+    """Our id of the payment, refund or payout, from the provider's metadata."""
+    occurred_at: Instant
+
+
+class StatementLine(Message):
+    """One movement on our balance at the provider."""
+
+    reference: str
+    kind: str
+    """`payment`, `fee`, `refund`, `payout`, `payout_return`, `dispute`, `dispute_fee`, …"""
+    subject: str
+    amount: int
+    """Signed minor units: positive came in, negative went out."""
+    currency: Currency
+    booked_at: Instant
+
+
+class PaymentProvider(Protocol):
+    """A payment company.
+
+    Every method raises ProviderUnavailable when the answer is not clear, and domain.errors.ProviderRefused when the
+    provider understood and refused.
+    """
+
+    code: str
+    max_hold_days: int
+    """Longest time captured money may wait on our balance before the provider must let it go."""
+
+    async def create_payment(self, request: PaymentRequest) -> ProviderPayment: ...
+
+    async def get_payment(self, reference: str) -> ProviderPayment: ...
+
+    async def find_payment(self, operation_id: str) -> ProviderPayment | None: ...
+
+    async def cancel_payment(self, reference: str) -> ProviderPayment:
+        """Closes an unpaid payment; answers the captured one when the payer was faster."""
+        ...
+
+    async def create_refund(self, request: RefundRequest) -> ProviderRefund: ...
+
+    async def get_refund(self, reference: str) -> ProviderRefund: ...
+
+    async def find_refund(self, operation_id: str) -> ProviderRefund | None: ...
+
+    async def create_payout(self, request: PayoutRequest) -> ProviderPayout: ...
+
+    async def get_payout(self, reference: str) -> ProviderPayout: ...
+
+    async def find_payout(self, operation_id: str) -> ProviderPayout | None: ...
+
+    async def statement(self, day: date) -> list[StatementLine]:
+        """All movements booked on that UTC day, oldest first."""
+        ...
+
+    def verify_webhook(
+        self, headers: Mapping[str, str], body: bytes, now: datetime
+    ) -> ProviderEvent:
+        """Checks signature and time on the raw bytes. Raises domain.errors.WebhookRefused."""
+        ...
+
+    async def aclose(self) -> None:
+        """Closes the connections to the provider."""
+        ...

@@ -1,0 +1,241 @@
+"""Our client of the sandbox payment company."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date, datetime
+from typing import TypeVar
+from urllib.parse import quote
+
+import httpx
+from pydantic import BaseModel, ValidationError
+
+from domain.errors import NotFound, ProviderMismatch, ProviderRefused
+from providers.base import (
+    PaymentRequest,
+    PayoutRequest,
+    ProviderEvent,
+    ProviderPayment,
+    ProviderPayout,
+    ProviderRefund,
+    ProviderUnavailable,
+    RefundRequest,
+    StatementLine,
+)
+from providers.webhooks import parse_event, verify, webhook_key
+
+TIMEOUT = httpx.Timeout(10.0, connect=3.0)
+"""Seconds until an answer counts as lost."""
+
+_UNCLEAR = frozenset({401, 403, 408, 421, 425, 429})
+"""4xx that say nothing about the operation: our key is wrong, too early, too many. Worth asking again."""
+
+
+class _Problem(BaseModel):
+    title: str = ""
+    detail: str = ""
+    code: str = ""
+
+
+class _Payments(BaseModel):
+    data: list[ProviderPayment]
+
+
+class _Refunds(BaseModel):
+    data: list[ProviderRefund]
+
+
+class _Payouts(BaseModel):
+    data: list[ProviderPayout]
+
+
+class _StatementPage(BaseModel):
+    lines: list[StatementLine]
+    next_after: int | None
+
+
+_Model = TypeVar("_Model", bound=BaseModel)
+_Item = TypeVar("_Item", ProviderPayment, ProviderRefund, ProviderPayout)
+
+
+class SandboxProvider:
+    """The PaymentProvider of the sandbox; see providers.base for what the methods mean and raise.
+
+    401 and 403 count as unavailable: a wrong API key must stop money until somebody repairs it, not fail payments.
+    """
+
+    code: str = "sandbox"
+    max_hold_days: int = 180
+
+    def __init__(
+        self,
+        *,
+        base_url: str,
+        api_key: str,
+        webhook_secret: str,
+        webhook_tolerance_seconds: int,
+        timeout: httpx.Timeout = TIMEOUT,
+    ) -> None:
+        webhook_key(webhook_secret)
+        self._webhook_secret = webhook_secret
+        self._tolerance_seconds = webhook_tolerance_seconds
+        # trust_env: a proxy of the environment must never see the key.
+        self._http = httpx.AsyncClient(
+            base_url=base_url,
+            headers={"Authorization": f"Bearer {api_key}"},
+            timeout=timeout,
+            trust_env=False,
+        )
+
+    async def create_payment(self, request: PaymentRequest) -> ProviderPayment:
+        """Asks for a payment; `operation_id` is the idempotency key."""
+        payment = await self._create("/v1/payments", request, ProviderPayment)
+        return _as_asked(payment, request)
+
+    async def get_payment(self, reference: str) -> ProviderPayment:
+        """The payment as it is now. Raises NotFound."""
+        return await self._get(f"/v1/payments/{_segment(reference)}", ProviderPayment)
+
+    async def find_payment(self, operation_id: str) -> ProviderPayment | None:
+        """The payment this operation made, if it made one."""
+        return _only((await self._find("/v1/payments", operation_id, _Payments)).data)
+
+    async def cancel_payment(self, reference: str) -> ProviderPayment:
+        """Closes an unpaid payment; answers the captured one when the payer was faster. Raises NotFound."""
+        path = f"/v1/payments/{_segment(reference)}/cancel"
+        return await self._ask("POST", path, ProviderPayment, missing=True)
+
+    async def create_refund(self, request: RefundRequest) -> ProviderRefund:
+        """Asks for a refund; `operation_id` is the idempotency key."""
+        return _as_asked(await self._create("/v1/refunds", request, ProviderRefund), request)
+
+    async def get_refund(self, reference: str) -> ProviderRefund:
+        """The refund as it is now. Raises NotFound."""
+        return await self._get(f"/v1/refunds/{_segment(reference)}", ProviderRefund)
+
+    async def find_refund(self, operation_id: str) -> ProviderRefund | None:
+        """The refund this operation made, if it made one."""
+        return _only((await self._find("/v1/refunds", operation_id, _Refunds)).data)
+
+    async def create_payout(self, request: PayoutRequest) -> ProviderPayout:
+        """Asks for a payout; `operation_id` is the idempotency key."""
+        return _as_asked(await self._create("/v1/payouts", request, ProviderPayout), request)
+
+    async def get_payout(self, reference: str) -> ProviderPayout:
+        """The payout as it is now. Raises NotFound."""
+        return await self._get(f"/v1/payouts/{_segment(reference)}", ProviderPayout)
+
+    async def find_payout(self, operation_id: str) -> ProviderPayout | None:
+        """The payout this operation made, if it made one."""
+        return _only((await self._find("/v1/payouts", operation_id, _Payouts)).data)
+
+    async def statement(self, day: date) -> list[StatementLine]:
+        """All movements booked on that UTC day, oldest first."""
+        lines: list[StatementLine] = []
+        after = 0
+        while True:
+            path = f"/v1/statements/{day.isoformat()}"
+            page = await self._get(path, _StatementPage, {"after": str(after)})
+            lines.extend(page.lines)
+            if page.next_after is None:
+                return lines
+            if page.next_after <= after:
+                raise ProviderUnavailable("sandbox: the statement does not go on")
+            after = page.next_after
+
+    def verify_webhook(
+        self, headers: Mapping[str, str], body: bytes, now: datetime
+    ) -> ProviderEvent:
+        """Checks signature and time on the raw bytes. Raises WebhookRefused."""
+        event_id, _timestamp = verify(
+            self._webhook_secret, headers, body, now, self._tolerance_seconds
+        )
+        return parse_event(event_id, body)
+
+    async def aclose(self) -> None:
+        """Closes the connections."""
+        await self._http.aclose()
+
+    async def _create(
+        self,
+        path: str,
+        request: PaymentRequest | RefundRequest | PayoutRequest,
+        kind: type[_Model],
+    ) -> _Model:
+        return await self._ask(
+            "POST",
+            path,
+            kind,
+            content=request.model_dump_json(),
+            headers={
+                "Idempotency-Key": request.operation_id,
+                "Content-Type": "application/json",
+            },
+        )
+
+    async def _get(
+        self, path: str, kind: type[_Model], params: Mapping[str, str] | None = None
+    ) -> _Model:
+        return await self._ask("GET", path, kind, params=params, missing=True)
+
+    async def _find(self, path: str, operation_id: str, kind: type[_Model]) -> _Model:
+        return await self._get(path, kind, {"operation_id": operation_id})
+
+    async def _ask(
+        self,
+        method: str,
+        path: str,
+        kind: type[_Model],
+        *,
+        params: Mapping[str, str] | None = None,
+        content: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        missing: bool = False,
+    ) -> _Model:
+        try:
+            answer = await self._http.request(
+                method, path, params=params, content=content, headers=headers
+            )
+        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
+            raise ProviderUnavailable(f"sandbox: {type(error).__name__} {error}") from error
+        if not answer.is_success:
+            raise _refusal(answer, missing)
+        try:
+            return kind.model_validate_json(answer.content, strict=True)
+        except ValidationError as error:
+            raise ProviderUnavailable(f"sandbox: unreadable answer to {method} {path}") from error
+
+
+def _segment(reference: str) -> str:
+    return quote(reference, safe="")
+
+
+def _refusal(answer: httpx.Response, missing: bool) -> Exception:
+    """The error behind an unsuccessful answer; only a problem document in the 4xx is a clear no."""
+    unclear = ProviderUnavailable(f"sandbox: answered {answer.status_code}")
+    is_problem = "application/problem+json" in answer.headers.get("content-type", "")
+    if not answer.is_client_error or answer.status_code in _UNCLEAR or not is_problem:
+        return unclear
+    try:
+        problem = _Problem.model_validate_json(answer.content)
+    except ValidationError:
+        return unclear
+    if missing and answer.status_code == 404:
+        return NotFound("the payment provider does not know this object")
+    return ProviderRefused(f"{problem.code or problem.title}: {problem.detail}"[:500])
+
+
+def _only(found: list[_Item]) -> _Item | None:
+    if len(found) > 1:
+        raise ProviderMismatch("the provider has several objects of one operation")
+    return found[0] if found else None
+
+
+def _as_asked(made: _Item, request: PaymentRequest | RefundRequest | PayoutRequest) -> _Item:
+    """Refuses to take another object for ours, with ProviderMismatch."""
+    asked = (request.operation_id, request.subject, request.amount, request.currency)
+    if (made.operation_id, made.subject, made.amount, made.currency) != asked:
+        raise ProviderMismatch(
+            f"the provider answered {made.reference}, which is not what we asked"
+        )
+    return made

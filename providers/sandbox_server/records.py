@@ -1,0 +1,253 @@
+"""What the sandbox accepts, stores and answers. Amounts are whole minor units."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+Amount = Annotated[int, Field(strict=True, ge=1, le=1_000_000_000_000_000)]
+CurrencyCode = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
+Token = Annotated[str, StringConstraints(pattern=r"^[\x21-\x7e]{1,255}$")]
+"""An identifier of the caller: visible ASCII."""
+TrackingNumber = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
+Text = Annotated[str, StringConstraints(min_length=1, max_length=1_000)]
+WebAddress = Annotated[str, StringConstraints(pattern=r"^https?://\S+$", max_length=2_000)]
+"""http or https only: it becomes a link on the pay page."""
+PaymentState = Literal["open", "captured", "canceled"]
+RefundState = Literal["pending", "succeeded", "refused"]
+PayoutState = Literal["in_transit", "paid", "failed", "returned"]
+DisputeState = Literal["open", "won", "lost"]
+Channel = Literal["payments", "carrier"]
+
+
+class Body(BaseModel):
+    """Something sent to the sandbox; an unknown field is an error, not a surprise."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Record(BaseModel):
+    """Something stored and answered."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class NewPayment(Body):
+    operation_id: Token
+    subject: Token
+    amount: Amount
+    currency: CurrencyCode
+    description: Text
+    return_url: WebAddress
+
+
+class Payment(Record):
+    reference: str
+    operation_id: str
+    subject: str
+    status: PaymentState
+    amount: int
+    currency: str
+    description: str
+    return_url: str
+    fee: int
+    settled: bool
+    decline_reason: str | None
+    created_at: datetime
+
+
+class PaymentView(Payment):
+    """A payment with the address of its pay page."""
+
+    checkout_url: str
+
+
+class NewRefund(Body):
+    operation_id: Token
+    subject: Token
+    payment_reference: Token
+    amount: Amount
+    currency: CurrencyCode
+
+
+class Refund(Record):
+    reference: str
+    operation_id: str
+    subject: str
+    payment_reference: str
+    status: RefundState
+    amount: int
+    currency: str
+    failure_reason: str | None
+    created_at: datetime
+
+
+class NewPayout(Body):
+    operation_id: Token
+    subject: Token
+    amount: Amount
+    currency: CurrencyCode
+    destination: Text
+    holder: Text
+
+
+class Payout(Record):
+    reference: str
+    operation_id: str
+    subject: str
+    status: PayoutState
+    amount: int
+    currency: str
+    destination: str
+    holder: str
+    fee: int
+    failure_reason: str | None
+    created_at: datetime
+
+
+class AdvanceRefund(Body):
+    to: Literal["succeeded", "refused"] = "succeeded"
+    reason: Text | None = None
+
+
+class AdvancePayout(Body):
+    to: Literal["paid", "failed", "returned"]
+    reason: Text | None = None
+
+
+class NewDispute(Body):
+    amount: Amount | None = None
+    """The whole payment when left out."""
+    reason: Text = "fraudulent"
+
+
+class CloseDispute(Body):
+    won: bool
+
+
+class Dispute(Record):
+    reference: str
+    payment_reference: str
+    operation_id: str
+    subject: str
+    status: DisputeState
+    amount: int
+    currency: str
+    fee: int
+    reason: str
+    created_at: datetime
+
+
+class Movement(Record):
+    """One line of the statement; positive came in, negative went out."""
+
+    id: int
+    reference: str
+    kind: str
+    subject: str
+    amount: int
+    currency: str
+    booked_at: datetime
+
+
+class Statement(Record):
+    """One page of a UTC day's movements, with the balances around the whole day."""
+
+    day: str
+    opening: dict[str, int]
+    closing: dict[str, int]
+    lines: list[Movement]
+    next_after: int | None
+    """Pass as `after` for the next page; null on the last."""
+
+
+class Effect(StrEnum):
+    """Ways to misbehave."""
+
+    DECLINE = "decline"
+    SETTLE_LATER = "settle_later"
+    LATE_CAPTURE = "late_capture"
+    REFUND_REFUSED = "refund_refused"
+    REFUND_PENDING = "refund_pending"
+    PAYOUT_FAILED = "payout_failed"
+    PAYOUT_HOLD = "payout_hold"
+    PAYOUT_RETURNED = "payout_returned"
+    UNAVAILABLE = "unavailable"
+    ANSWER_LOST = "answer_lost"
+    CONNECTION_CUT = "connection_cut"
+    DELAY = "delay"
+    DUPLICATE = "duplicate"
+    REORDER = "reorder"
+    DROP = "drop"
+
+
+Operation = Literal["payment", "refund", "payout", "webhook", "cancel", "read"]
+
+
+class NewBehaviour(Body):
+    """Misbehave `times` times at `operation`, for everybody or for one subject only."""
+
+    operation: Operation
+    effect: Effect
+    times: Annotated[int, Field(ge=1, le=1_000_000)] = 1
+    subject: Token | None = None
+    """A subject, operation id, reference or tracking number."""
+    event: Token | None = None
+    """For webhooks: only this event type, such as `payment.captured`."""
+    seconds: Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)] = 0
+    reason: Text | None = None
+
+
+class Behaviour(Record):
+    id: int
+    operation: Operation
+    effect: Effect
+    times_left: int
+    subject: str | None
+    event: str | None
+    seconds: float
+    reason: str | None
+
+
+class Delivery(Record):
+    """One webhook in the log. A duplicated event has two of them with one `event_id`."""
+
+    id: int
+    event_id: str
+    channel: Channel
+    event_type: str
+    subject: str
+    body: str
+    state: Literal["pending", "held", "delivered", "dropped", "given_up"]
+    attempts: int
+    due_at: datetime | None
+    last_status: int | None
+    last_error: str | None
+    created_at: datetime
+    delivered_at: datetime | None
+
+
+class Endpoint(Body):
+    """Where webhooks go; a field left out keeps its address."""
+
+    url: WebAddress | None = None
+    carrier_url: WebAddress | None = None
+
+
+class NewParcel(Body):
+    tracking_number: TrackingNumber
+    label_paid_by: Literal["seller", "platform"] = "seller"
+
+
+class NewScan(Body):
+    kind: Literal["in_transit", "delivered", "lost"]
+
+
+class Parcel(Record):
+    tracking_number: str
+    label_paid_by: Literal["seller", "platform"]
+    kind: Literal["registered", "in_transit", "delivered", "lost"]
+    created_at: datetime

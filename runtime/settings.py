@@ -1,0 +1,132 @@
+"""Every setting of the platform, read from `BAIGONG_…` environment variables."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from domain.policy import PayoutPolicy, RefundPolicy, SalePolicy
+
+Port = Annotated[int, Field(ge=1, le=65_535)]
+
+
+class Settings(BaseSettings):
+    """Where the parts of the platform are and which rules new paths get.
+
+    An unset `database_url`, `temporal_address` or `issuer` means: `make up` runs an embedded one.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="BAIGONG_", env_nested_delimiter="__", extra="ignore", frozen=True
+    )
+
+    data_dir: Path = Path(".baigong")
+    """Folder of everything that must outlive a restart of the local platform."""
+    host: str = "127.0.0.1"
+    """Address every local process listens on."""
+
+    database_url: SecretStr | None = None
+    """`postgresql://user:password@host:port/name`; embedded when unset."""
+    database_pool_size: Annotated[int, Field(ge=1, le=200)] = 10
+    postgres_port: Port = 55432
+
+    temporal_address: str | None = None
+    """`host:port` of the Temporal frontend; embedded dev server when unset."""
+    temporal_namespace: str = "default"
+    temporal_task_queue: str = "baigong"
+    temporal_port: Port = 7233
+    temporal_ui_port: Port = 8233
+    temporal_ui_url: str | None = None
+    """Public address of the Temporal UI, for links; derived when embedded."""
+
+    api_port: Port = 8080
+    public_url: str | None = None
+    """Address under which people reach the API; derived from host and port when unset."""
+
+    issuer: str | None = None
+    """OIDC issuer whose tokens are accepted; the local issuer when unset."""
+    audience: str = "baigong"
+    issuer_port: Port = 8091
+    admin_subjects: Annotated[tuple[str, ...], NoDecode] = ()
+    """Comma-separated token subjects that are administrators from their first request on."""
+
+    provider: str = "sandbox"
+    """Payment provider that new payments and payouts use."""
+    sandbox_url: str | None = None
+    """Base address of the sandbox provider; `make up` runs one when unset."""
+    sandbox_port: Port = 8090
+    sandbox_api_key: SecretStr = SecretStr("sandbox-api-key")
+    sandbox_webhook_secret: SecretStr = SecretStr("whsec_YmFpZ29uZy1zYW5kYm94LXdlYmhvb2sta2V5")
+    """Standard Webhooks secret (`whsec_` + base64) shared with the sandbox provider."""
+    carrier_webhook_secrets: dict[str, SecretStr] = {
+        "sandbox": SecretStr("whsec_YmFpZ29uZy1zYW5kYm94LWNhcnJpZXIta2V5")
+    }
+    """Carrier code -> Standard Webhooks secret with which that carrier signs its scans."""
+    webhook_tolerance_seconds: Annotated[int, Field(ge=1, le=3_600)] = 300
+    """How far a webhook's timestamp may lie from now, in both directions."""
+
+    files_url: str | None = None
+    """obstore address of uploaded files (`s3://bucket/prefix`); a folder in `data_dir` when unset."""
+    upload_max_bytes: Annotated[int, Field(ge=1_024, le=100_000_000)] = 10_000_000
+    upload_max_pixels: Annotated[int, Field(ge=1_000, le=200_000_000)] = 50_000_000
+
+    worker_metrics_port: Port = 9464
+    log_level: str = "INFO"
+    request_timeout_seconds: Annotated[int, Field(ge=1, le=60)] = 10
+    """How long the API waits for Temporal before it answers 503 with Retry-After."""
+
+    redelivery_every_seconds: Annotated[int, Field(ge=1, le=86_400)] = 60
+    """Period of the schedule that re-delivers inbox rows nobody consumed."""
+    payouts_every_seconds: Annotated[int, Field(ge=1, le=86_400)] = 3_600
+    """Period of the schedule that gathers what is due per payee."""
+
+    sale_policy: SalePolicy = SalePolicy()
+    refund_policy: RefundPolicy = RefundPolicy()
+    payout_policy: PayoutPolicy = PayoutPolicy()
+
+    graceful_shutdown_seconds: Annotated[int, Field(ge=0, le=600)] = 10
+    """How long a worker that stops lets running activities finish."""
+
+    @field_validator("admin_subjects", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(filter(None, map(str.strip, value.split(","))))
+        return value
+
+    @property
+    def graceful_shutdown(self) -> timedelta:
+        """The same as a duration."""
+        return timedelta(seconds=self.graceful_shutdown_seconds)
+
+    def require_database_url(self) -> str:
+        """The database's address. Raises ValueError when none is set: only `make up` embeds one."""
+        if self.database_url is None:
+            raise ValueError("BAIGONG_DATABASE_URL is not set; `make up` runs an embedded database")
+        return self.database_url.get_secret_value()
+
+    @property
+    def api_url(self) -> str:
+        """Public base address of the API, without a trailing slash."""
+        return (self.public_url or f"http://{self.host}:{self.api_port}").rstrip("/")
+
+    @property
+    def issuer_url(self) -> str:
+        """Issuer expected in the `iss` claim."""
+        return self.issuer or f"http://{self.host}:{self.issuer_port}"
+
+    @property
+    def sandbox_base_url(self) -> str:
+        """Base address of the sandbox provider, without a trailing slash."""
+        return (self.sandbox_url or f"http://{self.host}:{self.sandbox_port}").rstrip("/")
+
+
+@lru_cache
+def settings() -> Settings:
+    """The settings of this process, read once."""
+    return Settings()

@@ -1,0 +1,46 @@
+"""Waiting for a condition instead of for a while."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import time
+from collections.abc import Awaitable, Callable
+from typing import TypeVar, overload
+
+T = TypeVar("T")
+
+
+@overload
+async def eventually(
+    ask: Callable[[], Awaitable[T]], *, within_seconds: float = 10, what: str = ""
+) -> T: ...
+
+
+@overload
+async def eventually(ask: Callable[[], T], *, within_seconds: float = 10, what: str = "") -> T: ...
+
+
+async def eventually(
+    ask: Callable[[], T | Awaitable[T]], *, within_seconds: float = 10, what: str = ""
+) -> T:
+    """The first truthy answer of `ask`, asked again and again; TimeoutError after the deadline.
+
+    An AssertionError inside `ask` counts as "not yet" and is the cause of the TimeoutError.
+    """
+    deadline = time.monotonic() + within_seconds
+    while True:
+        failure: AssertionError | None = None
+        answer: T | None = None
+        try:
+            given = ask()
+            answer = await given if inspect.isawaitable(given) else given
+            if answer:
+                return answer
+        except AssertionError as error:
+            failure = error
+        if time.monotonic() > deadline:
+            raise TimeoutError(
+                f"not within {within_seconds} s: {what or ask}; last answer {answer!r}"
+            ) from failure
+        await asyncio.sleep(0.01)

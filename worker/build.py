@@ -1,0 +1,94 @@
+"""What a worker runs: every workflow and activity, in one place, for the process, the tests and the replays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from temporalio.client import Client
+from temporalio.worker import Worker
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
+from temporalio.workflow import SandboxImportNotificationPolicy
+
+from activities.payments import Payments
+from activities.payouts import Payouts
+from activities.redelivery import Redelivery
+from activities.refunds import Refunds
+from activities.sales import Sales
+from db.engine import Database
+from providers.registry import ProviderRegistry
+from runtime.settings import Settings
+from workflows.payment import Payment
+from workflows.payout import Payout
+from workflows.refund import Refund
+from workflows.sale import Sale
+from workflows.upkeep import GatherPayouts, RedeliverInbox
+
+WORKFLOWS: Sequence[type] = (Sale, Payment, Refund, Payout, GatherPayouts, RedeliverInbox)
+
+PASSED_THROUGH = ("domain", "activities", "runtime", "pydantic", "typeid", "structlog")
+"""Modules that workflow code shares with the process; anything else it imports by accident stops the worker."""
+
+
+def sandbox() -> SandboxedWorkflowRunner:
+    """The one workflow sandbox; workers, replays and tests use the same."""
+    restrictions = SandboxRestrictions.default.with_passthrough_modules(*PASSED_THROUGH)
+    return SandboxedWorkflowRunner(
+        restrictions=replace(
+            restrictions,
+            import_notification_policy=(
+                SandboxImportNotificationPolicy.WARN_ON_DYNAMIC_IMPORT
+                | SandboxImportNotificationPolicy.RAISE_ON_UNINTENTIONAL_PASSTHROUGH
+            ),
+        )
+    )
+
+
+def activities(
+    settings: Settings,
+    database: Database,
+    temporal: Client,
+    providers: ProviderRegistry,
+) -> list[Callable[..., Any]]:
+    """All activities, bound to what they need."""
+    sales = Sales(
+        database,
+        temporal,
+        payout_at_once=settings.payout_policy.availability_seconds == 0,
+    )
+    payments = Payments(database, providers)
+    refunds = Refunds(database, providers)
+    payouts = Payouts(database, providers, settings.payout_policy)
+    redelivery = Redelivery(database, temporal, settings)
+    return [
+        sales.open,
+        sales.move,
+        payments.present,
+        payments.follow,
+        refunds.follow,
+        payouts.reserve,
+        payouts.follow,
+        payouts.due,
+        redelivery.redeliver,
+    ]
+
+
+def build_worker(
+    settings: Settings,
+    database: Database,
+    temporal: Client,
+    providers: ProviderRegistry,
+) -> Worker:
+    """A worker that serves the configured task queue."""
+    return Worker(
+        temporal,
+        task_queue=settings.temporal_task_queue,
+        workflows=WORKFLOWS,
+        activities=activities(settings, database, temporal, providers),
+        workflow_runner=sandbox(),
+        max_cached_workflows=2_000,
+        max_concurrent_activities=settings.database_pool_size * 2,
+        max_concurrent_workflow_tasks=40,
+        graceful_shutdown_timeout=settings.graceful_shutdown,
+    )

@@ -1,0 +1,102 @@
+"""What Temporal must know before the first path starts: search attributes and schedules. Safe to repeat."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+from temporalio.api.enums.v1 import IndexedValueType
+from temporalio.api.operatorservice.v1 import (
+    AddSearchAttributesRequest,
+    ListSearchAttributesRequest,
+)
+from temporalio.client import (
+    Client,
+    Schedule,
+    ScheduleActionStartWorkflow,
+    ScheduleAlreadyRunningError,
+    ScheduleIntervalSpec,
+    ScheduleOverlapPolicy,
+    SchedulePolicy,
+    ScheduleSpec,
+    ScheduleUpdate,
+    ScheduleUpdateInput,
+)
+
+from activities.sales import PAYOUT_SCHEDULE
+from domain.payments import DuePage
+from runtime import search_attributes
+from runtime.settings import Settings, settings
+from runtime.temporal import connect
+from workflows.upkeep import GatherPayouts, RedeliverInbox
+
+REDELIVERY_SCHEDULE = "redelivery"
+
+
+async def register_search_attributes(client: Client) -> None:
+    """Adds the registry's search attributes that the namespace does not have yet."""
+    listed = await client.operator_service.list_search_attributes(
+        ListSearchAttributesRequest(namespace=client.namespace)
+    )
+    missing = {
+        key.name: IndexedValueType.ValueType(int(key.indexed_value_type))
+        for key in search_attributes.ALL
+        if key.name not in listed.custom_attributes
+    }
+    if missing:
+        await client.operator_service.add_search_attributes(
+            AddSearchAttributesRequest(namespace=client.namespace, search_attributes=missing)
+        )
+
+
+async def register_schedules(client: Client, settings: Settings) -> None:
+    """Creates the schedules, or brings their periods up to date."""
+    queue = settings.temporal_task_queue
+    gather = ScheduleActionStartWorkflow(
+        GatherPayouts.run,
+        DuePage(),
+        id="gather-payouts",
+        task_queue=queue,
+        static_summary="Pay out what is due per payee",
+    )
+    redeliver = ScheduleActionStartWorkflow(
+        RedeliverInbox.run,
+        id="redeliver-inbox",
+        task_queue=queue,
+        static_summary="Re-deliver unanswered webhooks",
+    )
+    await _schedule(client, PAYOUT_SCHEDULE, gather, settings.payouts_every_seconds)
+    await _schedule(client, REDELIVERY_SCHEDULE, redeliver, settings.redelivery_every_seconds)
+
+
+async def _schedule(
+    client: Client, schedule_id: str, action: ScheduleActionStartWorkflow, every_seconds: int
+) -> None:
+    wanted = Schedule(
+        action=action,
+        spec=ScheduleSpec(
+            intervals=[ScheduleIntervalSpec(every=timedelta(seconds=every_seconds))]
+        ),
+        # A trigger that comes while a run is under way must not be lost: it runs right after.
+        policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.BUFFER_ONE),
+    )
+
+    async def keep_state(current: ScheduleUpdateInput) -> ScheduleUpdate:
+        wanted.state = current.description.schedule.state
+        return ScheduleUpdate(schedule=wanted)
+
+    try:
+        await client.create_schedule(schedule_id, wanted)
+    except ScheduleAlreadyRunningError:
+        await client.get_schedule_handle(schedule_id).update(keep_state)
+
+
+async def main(settings: Settings) -> None:
+    """Registers everything on the configured cluster."""
+    client = await connect(settings)
+    await register_search_attributes(client)
+    await register_schedules(client, settings)
+
+
+if __name__ == "__main__":
+    asyncio.run(main(settings()))

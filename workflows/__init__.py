@@ -1,0 +1,1 @@
+"""The business stories, one path a file. Deterministic; each reads like its state machine."""

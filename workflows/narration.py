@@ -1,0 +1,62 @@
+"""What operators read in the Temporal UI: plain words, amounts, deadlines and consequences."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from temporalio import workflow
+from temporalio.common import SearchAttributeUpdate
+
+with workflow.unsafe.imports_passed_through():
+    from domain.money import format_money
+    from domain.sale import FINAL, Phase, SaleTerms, deadlines
+    from runtime import search_attributes as attributes
+
+from workflows.following import in_words
+
+_WAITING = {
+    Phase.PENDING_PAYMENT: "waiting for the buyer to pay",
+    Phase.PAID: "waiting for the seller to accept",
+    Phase.ACCEPTED: "waiting for the seller to ship",
+    Phase.SHIPPED: "on its way to the buyer",
+    Phase.DELIVERED: "waiting for the buyer to confirm",
+    Phase.REFUNDING: "the money is on its way back to the buyer",
+    Phase.COMPLETED: "finished; the seller has the money on their balance",
+    Phase.EXPIRED: "finished; nobody paid",
+    Phase.REFUNDED: "finished; the buyer has everything back",
+}
+
+
+def describe_sale(terms: SaleTerms, phase: Phase, due: datetime | None) -> str:
+    """Phase, what we wait for, until when, what happens then, and where the money is."""
+    amount = format_money(terms.total, terms.currency)
+    lines = [f"**{phase}**: {_WAITING[phase]}", "", f"- Amount: **{amount}**"]
+    for receipt in deadlines(terms, phase, due):
+        lines += [
+            f"- Next deadline: **{receipt.name}, {in_words(receipt.due_at)}**",
+            f"- If nothing comes: {receipt.outcome}",
+            f"- Stopped by: {', '.join(receipt.stopped_by)}",
+            *(f"- Would post: {posting}" for posting in receipt.postings),
+        ]
+    lines.append(f"- In escrow: {amount if _in_escrow(phase) else 'nothing'}")
+    lines.append(f"- Buyer {terms.buyer_id}, seller {terms.seller_id}")
+    lines += [
+        f"- {line.quantity} x {line.title}: {format_money(line.total, terms.currency)}"
+        for line in terms.lines
+    ]
+    return "\n".join(lines)
+
+
+def sale_attributes(phase: Phase, due: datetime | None) -> Sequence[
+    SearchAttributeUpdate[str] | SearchAttributeUpdate[datetime]
+]:
+    """Phase and next deadline, for finding sales in the UI."""
+    deadline = (
+        attributes.DEADLINE.value_unset() if due is None else attributes.DEADLINE.value_set(due)
+    )
+    return [attributes.PHASE.value_set(phase), deadline]
+
+
+def _in_escrow(phase: Phase) -> bool:
+    return phase not in FINAL and phase not in (Phase.PENDING_PAYMENT, Phase.REFUNDING)

@@ -1,0 +1,103 @@
+"""Payout: a payee's money leaves for their bank. Each payout is a story of its own, so none waits for another."""
+
+from __future__ import annotations
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError, ApplicationError
+
+with workflow.unsafe.imports_passed_through():
+    from activities.options import FIRST, PROVIDER
+    from activities.payouts import Payouts
+    from domain.errors import DomainError
+    from domain.money import format_money
+    from domain.payments import (
+        FollowPayout,
+        PayoutCase,
+        PayoutOutcome,
+        PayoutState,
+        ReservedPayout,
+    )
+
+from workflows.following import Follower, reason_of, uninterrupted
+
+
+@workflow.defn(name="Payout", failure_exception_types=[DomainError])
+class Payout(Follower):
+    """One payout, followed until the provider says paid or failed. Woken again when a bank sends it back."""
+
+    @workflow.init
+    def __init__(self, case: PayoutCase) -> None:
+        super().__init__()
+        self.case = case
+        self.state = PayoutState.REQUESTED
+        self.reserved: ReservedPayout | None = None
+        self.refusal: ApplicationError | None = None
+
+    @workflow.run
+    async def run(self, case: PayoutCase) -> PayoutOutcome | None:
+        if await self.nothing_to_send():
+            return None
+        await self.look()
+        while self.state in (PayoutState.REQUESTED, PayoutState.IN_TRANSIT):
+            self.tell("On its way; the bank has not answered yet.")
+            await self.until_news(case.poll, None, "has the payout arrived?")
+            await self.look()
+        self.tell(f"The payout is {self.state}.")
+        await workflow.wait_condition(workflow.all_handlers_finished)
+        return PayoutOutcome(state=self.state)
+
+    @workflow.update
+    async def requested(self) -> ReservedPayout:
+        """The answer to the payee: the amount that left their balance, or why none did."""
+        await workflow.wait_condition(lambda: bool(self.reserved or self.refusal))
+        if self.reserved is not None:
+            return self.reserved
+        raise self.refusal or RuntimeError("neither reserved nor refused")
+
+    async def nothing_to_send(self) -> bool:
+        """Takes the money out of the balance; True when the rules leave nothing to send."""
+        try:
+            self.reserved = await uninterrupted(
+                workflow.execute_activity_method(
+                    Payouts.reserve,
+                    self.case,
+                    summary=f"Take the payout out of the balance ({self.case.currency})",
+                    **FIRST,
+                )
+            )
+        except ActivityError as refused:
+            self.refusal = reason_of(refused)
+            self.tell(f"Nothing was sent: {self.refusal.message}")
+            await workflow.wait_condition(workflow.all_handlers_finished)
+            return True
+        return False
+
+    async def look(self) -> None:
+        """Submits the payout or reads it, and posts what has happened."""
+        while True:
+            try:
+                outcome = await uninterrupted(
+                    workflow.execute_activity_method(
+                        Payouts.follow,
+                        FollowPayout(payout_id=self.case.payout_id, at=workflow.now()),
+                        summary=f"Pay out {self.amount}",
+                        **PROVIDER,
+                    )
+                )
+            except ActivityError as refused:
+                await self.ask_operator(f"{self.amount}: {reason_of(refused).message}")
+            else:
+                self.state = outcome.state
+                return
+
+    def tell(self, words: str) -> None:
+        """For the operators' eyes."""
+        workflow.set_current_details(f"**Payout of {self.amount}**\n\n{words}")
+
+    @property
+    def amount(self) -> str:
+        """The amount in words."""
+        if self.reserved is None:
+            return f"{self.case.currency} balance"
+        return format_money(self.reserved.amount, self.reserved.currency)
+

@@ -1,0 +1,100 @@
+"""Refund: money goes back to its payer through the provider; if the provider refuses, it becomes their balance."""
+
+from __future__ import annotations
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError
+
+with workflow.unsafe.imports_passed_through():
+    from activities.options import PROVIDER
+    from activities.refunds import Refunds
+    from domain.errors import DomainError, WrongPhase
+    from domain.money import format_money
+    from domain.payments import FollowRefund, RefundCase, RefundOutcome, RefundState
+
+from workflows.following import Follower, in_words, reason_of, uninterrupted
+
+
+@workflow.defn(name="Refund", failure_exception_types=[DomainError])
+class Refund(Follower):
+    """One refund, followed until the payer has the money in one way or the other."""
+
+    @workflow.init
+    def __init__(self, case: RefundCase) -> None:
+        super().__init__()
+        self.case = case
+        self.state = RefundState.REQUESTED
+        self.balance_accepted = False
+
+    @workflow.run
+    async def run(self, case: RefundCase) -> RefundOutcome:
+        await self.look()
+        while self.state in (RefundState.REQUESTED, RefundState.PENDING):
+            self.tell("The provider is sending it back.")
+            await self.until_news(case.policy.poll, None, "has the refund arrived?")
+            await self.look()
+        if self.state is RefundState.REFUSED:
+            await self.offer_balance()
+            await self.look(credit=True)
+        await workflow.wait_condition(workflow.all_handlers_finished)
+        return RefundOutcome(state=self.state)
+
+    @workflow.update
+    async def accept_balance(self) -> RefundOutcome:
+        """The payer takes the money as balance instead of the refund that the provider refused."""
+        self.balance_accepted = True
+        await workflow.wait_condition(lambda: self.state is RefundState.CREDITED)
+        return RefundOutcome(state=self.state)
+
+    @accept_balance.validator
+    def _only_when_refused(self) -> None:
+        if self.state is not RefundState.REFUSED:
+            raise WrongPhase(
+                f"the refund is {self.state}", field="status", accepted=RefundState.REFUSED
+            )
+
+    async def offer_balance(self) -> None:
+        """Waits for the payer's yes; silence for the whole time of the offer counts as one."""
+        until = workflow.now() + self.case.policy.offer
+        self.tell(
+            f"The provider refuses. The payer may take it as balance; without an answer until "
+            f"{in_words(until)} it is credited to their balance."
+        )
+        try:
+            await workflow.wait_condition(
+                lambda: self.balance_accepted,
+                timeout=self.case.policy.offer,
+                timeout_summary=f"Refund refused: {self.amount} becomes balance",
+            )
+        except TimeoutError:
+            pass
+
+    async def look(self, *, credit: bool = False) -> None:
+        """Submits the refund or reads it, and posts what has happened."""
+        while True:
+            try:
+                outcome = await uninterrupted(
+                    workflow.execute_activity_method(
+                        Refunds.follow,
+                        FollowRefund(
+                            refund_id=self.case.refund_id, at=workflow.now(), credit=credit
+                        ),
+                        summary=f"{'Credit' if credit else 'Refund'} {self.amount}",
+                        **PROVIDER,
+                    )
+                )
+            except ActivityError as refused:
+                await self.ask_operator(f"{self.amount}: {reason_of(refused).message}")
+            else:
+                self.state = outcome.state
+                return
+
+    def tell(self, words: str) -> None:
+        """For the operators' eyes."""
+        workflow.set_current_details(f"**Refund of {self.amount}**\n\n{words}")
+
+    @property
+    def amount(self) -> str:
+        """The amount in words."""
+        return format_money(self.case.amount, self.case.currency)
+

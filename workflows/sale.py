@@ -1,0 +1,405 @@
+"""Sale: a buyer orders, the money waits in escrow, the seller ships, and whoever falls silent, the money still arrives.
+
+pending_payment -> paid -> accepted -> shipped -> delivered -> completed; before shipment and for lost parcels
+-> refunding -> refunded; unpaid -> expired. The legal transitions are domain.sale.TRANSITIONS.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime, timedelta
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError, ApplicationError
+from temporalio.workflow import ParentClosePolicy
+
+with workflow.unsafe.imports_passed_through():
+    from activities.options import FIRST, MONEY, PRESENT
+    from activities.payments import Payments, PresentPayment
+    from activities.sales import Sales
+    from domain.errors import DomainError, WrongPhase
+    from domain.ids import step_key
+    from domain.money import format_money
+    from domain.parcels import ParcelFact, ScanKind
+    from domain.payments import FundingResult, PaymentCase, PaymentOutcome, RefundCase
+    from domain.sale import (
+        Delivery,
+        Event,
+        OpenSale,
+        Phase,
+        SaleAct,
+        SaleEnd,
+        SaleStanding,
+        SaleStart,
+        SaleStep,
+        SaleTerms,
+        Shipment,
+        due_at,
+        next_phase,
+    )
+
+from workflows.following import Attended, in_words, reason_of, uninterrupted
+from workflows.names import payment_workflow_id, refund_workflow_id
+from workflows.narration import describe_sale, sale_attributes
+from workflows.payment import Payment
+from workflows.refund import Refund
+
+SYSTEM = SaleAct(actor="system")
+CARRIER = SaleAct(actor="carrier")
+OPERATOR = SaleAct(actor="operator")
+
+
+@workflow.defn(name="Sale", failure_exception_types=[DomainError])
+class Sale(Attended):
+    """One order of one buyer with one seller."""
+
+    @workflow.init
+    def __init__(self, start: SaleStart) -> None:
+        super().__init__()
+        self.start = start
+        self.terms: SaleTerms | None = None
+        self.phase: Phase | None = None
+        self.due: datetime | None = None
+        self.presented = False
+        self.refusal: ApplicationError | None = None
+        self.payment: workflow.ChildWorkflowHandle[Payment, PaymentOutcome] | None = None
+        self.refund_id: str | None = None
+        self.parcel_fact: ScanKind | None = None
+        self.one_at_a_time = asyncio.Lock()
+
+    @workflow.run
+    async def run(self, start: SaleStart) -> SaleEnd:
+        await self.reservation()
+        if start.order is not None:
+            await self.payment_window()
+        await self.acceptance()
+        await self.shipment()
+        await self.delivery()
+        await self.inspection()
+        await self.refund()
+        await workflow.wait_condition(workflow.all_handlers_finished)
+        return SaleEnd(phase=self.phase, refusal=self.refusal.message if self.refusal else None)
+
+    # The story, phase by phase.
+
+    async def reservation(self) -> None:
+        """The pieces are set aside and the terms frozen, or the order is refused."""
+        try:
+            self.terms = await uninterrupted(
+                workflow.execute_activity_method(
+                    Sales.open,
+                    OpenSale(
+                        start=self.start,
+                        workflow_id=workflow.info().workflow_id,
+                        at=workflow.now(),
+                    ),
+                    summary="Set the pieces aside and fix the terms",
+                    **FIRST,
+                )
+            )
+        except ActivityError as refused:
+            self.refusal = reason_of(refused)
+            workflow.set_current_details(f"**Refused**: {self.refusal.message}")
+            return
+        paid_late_at = self.start.paid_late_at
+        if paid_late_at is None:
+            self.enter(Phase.PENDING_PAYMENT, workflow.now())
+        else:
+            self.enter(Phase.PAID, paid_late_at)
+
+    async def payment_window(self) -> None:
+        """The buyer pays in time, or the pieces go back on sale."""
+        if self.phase is not Phase.PENDING_PAYMENT:
+            return
+        await self.present_payment()
+        outcome = await uninterrupted(self.follow_payment())
+        if outcome.result is FundingResult.FUNDED:
+            self.enter(Phase.PAID, outcome.at)
+        else:
+            self.enter(Phase.EXPIRED, outcome.at)
+
+    async def acceptance(self) -> None:
+        """The seller accepts; silence gives the buyer everything back."""
+        if await self.time_is_up(Phase.PAID):
+            await self.lapse(Phase.PAID, Event.ACCEPTANCE_LAPSED)
+
+    async def shipment(self) -> None:
+        """The seller ships within the lead time; silence gives the buyer everything back."""
+        if await self.time_is_up(Phase.ACCEPTED):
+            await self.lapse(Phase.ACCEPTED, Event.SHIPMENT_LAPSED)
+
+    async def delivery(self) -> None:
+        """The carrier delivers; a parcel nobody scans any more is lost, and the buyer gets everything back."""
+        while self.stands_in(Phase.SHIPPED):
+            silent = await self.time_is_up(Phase.SHIPPED)
+            if self.parcel_fact is ScanKind.DELIVERED:
+                await self.lapse(Phase.SHIPPED, Event.DELIVERED, CARRIER)
+            elif self.parcel_fact is ScanKind.LOST:
+                await self.lapse(Phase.SHIPPED, Event.LOST, CARRIER)
+            elif silent:
+                await self.lapse(Phase.SHIPPED, Event.LOST)
+
+    async def inspection(self) -> None:
+        """The buyer confirms; silence counts as content, and the seller is paid."""
+        if await self.time_is_up(Phase.DELIVERED):
+            await self.lapse(Phase.DELIVERED, Event.CONFIRMATION_LAPSED)
+
+    async def refund(self) -> None:
+        """Everything goes back to the buyer."""
+        if self.phase is not Phase.REFUNDING or self.terms is None or self.refund_id is None:
+            return
+        await uninterrupted(
+            workflow.execute_child_workflow(
+                Refund.run,
+                RefundCase(
+                    refund_id=self.refund_id,
+                    path_id=self.terms.sale_id,
+                    amount=self.terms.total,
+                    currency=self.terms.currency,
+                    policy=self.terms.refund_policy,
+                ),
+                id=refund_workflow_id(self.refund_id),
+                parent_close_policy=ParentClosePolicy.ABANDON,
+                static_summary=f"Refund of {self.amount}",
+            )
+        )
+        self.enter(Phase.REFUNDED, workflow.now())
+
+    # What people and carriers do.
+
+    @workflow.update
+    async def place(self) -> SaleStanding:
+        """The answer to the buyer who orders: where to pay is ready, or the order is refused."""
+        await workflow.wait_condition(lambda: self.presented or self.refusal is not None)
+        if self.refusal is not None:
+            raise self.refusal
+        return self.standing()
+
+    @workflow.update
+    async def accept(self, act: SaleAct) -> SaleStanding:
+        """The seller takes the order on."""
+        return await self.move(Event.ACCEPTED, act)
+
+    @workflow.update
+    async def decline(self, act: SaleAct) -> SaleStanding:
+        """The seller does not take the order on."""
+        return await self.move(Event.DECLINED, act)
+
+    @workflow.update
+    async def ship(self, shipment: Shipment) -> SaleStanding:
+        """The pieces are with the carrier, or with the buyer when picked up."""
+        return await self.move(self.shipping_event(), shipment, shipment)
+
+    @workflow.update
+    async def confirm(self, act: SaleAct) -> SaleStanding:
+        """The buyer has the pieces and is content."""
+        return await self.move(Event.CONFIRMED, act)
+
+    @workflow.update
+    async def cancel(self, act: SaleAct) -> SaleStanding:
+        """Called off before shipment; whatever was paid goes back in full."""
+        if self.stands_in(Phase.PENDING_PAYMENT):
+            await self.withdraw_payment()
+        if self.stands_in(Phase.EXPIRED):
+            return self.standing()
+        return await self.move(Event.CANCELLED, act)
+
+    @accept.validator
+    def _can_accept(self, act: SaleAct) -> None:
+        self.require(Event.ACCEPTED)
+
+    @decline.validator
+    def _can_decline(self, act: SaleAct) -> None:
+        self.require(Event.DECLINED)
+
+    @ship.validator
+    def _can_ship(self, shipment: Shipment) -> None:
+        self.require(self.shipping_event())
+
+    @confirm.validator
+    def _can_confirm(self, act: SaleAct) -> None:
+        self.require(Event.CONFIRMED)
+
+    @cancel.validator
+    def _can_cancel(self, act: SaleAct) -> None:
+        if not self.stands_in(Phase.PENDING_PAYMENT):
+            self.require(Event.CANCELLED)
+
+    @workflow.signal
+    def parcel(self, fact: ParcelFact) -> None:
+        """The carrier reports that the parcel has arrived or is lost."""
+        self.parcel_fact = fact.kind
+
+    @workflow.query
+    def standing(self) -> SaleStanding:
+        """Where the sale stands, for operators and tests."""
+        return SaleStanding(
+            sale_id=self.start.sale_id, phase=self.phase or Phase.PENDING_PAYMENT, due_at=self.due
+        )
+
+    # How it is done.
+
+    async def present_payment(self) -> None:
+        """A page on which the buyer can pay; without one in time the payment is closed at once."""
+        order = self.start.order
+        if order is None:
+            return
+        try:
+            await uninterrupted(
+                workflow.execute_activity_method(
+                    Payments.present,
+                    PresentPayment(
+                        payment_id=order.payment_id,
+                        description=self.title,
+                        return_url=order.return_url,
+                    ),
+                    summary=f"Ask the provider for a page to pay {self.amount}",
+                    **PRESENT,
+                )
+            )
+            self.presented = True
+        except ActivityError as refused:
+            self.refusal = reason_of(refused)
+
+    async def follow_payment(self) -> PaymentOutcome:
+        """The payment's own story, until it is captured or expired."""
+        terms = self.agreed()
+        self.payment = await workflow.start_child_workflow(
+            Payment.run,
+            PaymentCase(
+                payment_id=terms.payment_id,
+                path_id=terms.sale_id,
+                amount=terms.total,
+                currency=terms.currency,
+                expires_at=self.due or workflow.now(),
+                poll=terms.policy.poll,
+                refund_policy=terms.refund_policy,
+            ),
+            id=payment_workflow_id(terms.payment_id),
+            parent_close_policy=ParentClosePolicy.ABANDON,
+            static_summary=f"Payment of {self.amount}",
+        )
+        if self.refusal is not None:
+            await self.payment.signal(Payment.withdraw)
+        return await self.payment
+
+    async def withdraw_payment(self) -> None:
+        """The buyer gives up paying; if the money was faster, the sale is paid all the same."""
+        await workflow.wait_condition(lambda: self.payment is not None)
+        if self.payment is not None and self.stands_in(Phase.PENDING_PAYMENT):
+            await self.payment.signal(Payment.withdraw)
+        await workflow.wait_condition(lambda: not self.stands_in(Phase.PENDING_PAYMENT))
+
+    async def time_is_up(self, phase: Phase) -> bool:
+        """Waits in this phase: True at its deadline, False as soon as something else has happened."""
+        if not self.stands_in(phase) or self.due is None:
+            return False
+        try:
+            await workflow.wait_condition(
+                lambda: not self.stands_in(phase) or self.parcel_arrived_in(phase),
+                timeout=max(self.due - workflow.now(), timedelta()),
+                timeout_summary=f"{self.amount}: {phase} ends {in_words(self.due)}",
+            )
+        except TimeoutError:
+            return True
+        except asyncio.CancelledError:
+            await self.operator_cancels(phase)
+            return await self.time_is_up(phase)
+        return False
+
+    async def operator_cancels(self, phase: Phase) -> None:
+        """Cancelling the workflow refunds what has not shipped; later it changes nothing."""
+        if phase in (Phase.PAID, Phase.ACCEPTED):
+            await self.lapse(phase, Event.CANCELLED, OPERATOR)
+
+    async def lapse(self, phase: Phase, event: Event, act: SaleAct = SYSTEM) -> None:
+        """The sale moves on unless somebody has moved it on in the last moment."""
+        while self.stands_in(phase):
+            try:
+                async with self.one_at_a_time:
+                    if self.stands_in(phase):
+                        await self.transition(event, act)
+                        return
+            except ApplicationError as refused:
+                await self.ask_operator(f"{event} of {self.amount}: {refused.message}")
+
+    async def move(
+        self, event: Event, act: SaleAct, shipment: Shipment | None = None
+    ) -> SaleStanding:
+        """Somebody's act, one at a time."""
+        async with self.one_at_a_time:
+            self.require(event)
+            await self.transition(event, act, shipment)
+        return self.standing()
+
+    async def transition(
+        self, event: Event, act: SaleAct, shipment: Shipment | None = None
+    ) -> None:
+        """One transition, one activity, one database transaction."""
+        now = workflow.now()
+        step = SaleStep(
+            sale_id=self.start.sale_id,
+            key=step_key(workflow.info().workflow_id, event),
+            event=event,
+            act=act,
+            at=now,
+            shipment=shipment,
+        )
+        try:
+            done = await uninterrupted(
+                workflow.execute_activity_method(
+                    Sales.move,
+                    step,
+                    summary=f"{event.replace('_', ' ').capitalize()}: {self.amount}",
+                    **MONEY,
+                )
+            )
+        except ActivityError as refused:
+            raise reason_of(refused) from refused
+        self.refund_id = done.refund_id
+        self.enter(done.phase, now, done.due_at)
+
+    def enter(self, phase: Phase, at: datetime, due: datetime | None = None) -> None:
+        """The sale now stands in this phase; operators can read what it waits for."""
+        terms = self.agreed()
+        self.phase = phase
+        self.due = due or due_at(terms, phase, at)
+        workflow.set_current_details(describe_sale(terms, phase, self.due))
+        workflow.upsert_search_attributes(sale_attributes(phase, self.due))
+
+    def require(self, event: Event) -> None:
+        """Raises WrongPhase unless the event can happen now."""
+        if self.phase is None:
+            raise WrongPhase("the order is not open yet", field="phase")
+        next_phase(self.phase, event)
+
+    def shipping_event(self) -> Event:
+        """Pieces that are picked up are handed over, all others are shipped."""
+        pickup = self.terms is not None and self.terms.delivery is Delivery.PICKUP
+        return Event.HANDED_OVER if pickup else Event.SHIPPED
+
+    def stands_in(self, phase: Phase) -> bool:
+        """Whether the sale is in this phase right now."""
+        return self.phase is phase
+
+    def parcel_arrived_in(self, phase: Phase) -> bool:
+        """Whether the carrier has decided what this phase waits for."""
+        return phase is Phase.SHIPPED and self.parcel_fact is not None
+
+    def agreed(self) -> SaleTerms:
+        """The frozen terms; there are none before the reservation."""
+        if self.terms is None:
+            raise WrongPhase("the order is not open yet", field="phase")
+        return self.terms
+
+    @property
+    def amount(self) -> str:
+        """The price in words."""
+        terms = self.agreed()
+        return format_money(terms.total, terms.currency)
+
+    @property
+    def title(self) -> str:
+        """What was ordered, in a few words."""
+        return ", ".join(f"{line.quantity} x {line.title}" for line in self.agreed().lines)[:200]
+
