@@ -1,6 +1,6 @@
 # Baigong 百工. `make` alone lists what there is.
 .DEFAULT_GOAL := help
-.PHONY: help up demo test lint bench token status reset clean venv venv-dev
+.PHONY: help up demo test lint bench lock token status reset clean venv venv-dev
 
 PYTHON := .venv/bin/python
 
@@ -23,16 +23,24 @@ status: venv ## what runs and what does not
 	@exec $(PYTHON) -m deploy.local status
 
 test: venv-dev ## everything that proves it
-	@exec $(PYTHON) -m pytest -n 2
+	@exec $(PYTHON) -m pytest -n 2 --dist loadgroup
 
 lint: venv-dev ## ruff, mypy, import layers
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy .
 	@.venv/bin/lint-imports
+	@$(PYTHON) -m deploy.docs --check || { echo 'docs are out of date: run python -m deploy.docs'; exit 1; }
 
 bench: venv-dev ## how fast it is on this machine
 	@exec $(PYTHON) -m tests.bench
+
+LOCK := .venv/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --no-header pyproject.toml
+
+lock: venv-dev ## bring the lock files up to date with pyproject.toml: hashes, no addresses
+	@$(LOCK) -o requirements.lock
+	@$(LOCK) --group dev -c requirements.lock -o requirements-dev.lock
 
 reset: venv ## delete everything the local platform has stored
 	@exec $(PYTHON) -m deploy.local reset

@@ -26,6 +26,19 @@ class Funding(NamedTuple):
     refund_id: str | None = None
 
 
+async def recalled(session: AsyncSession, payment: Payment) -> Funding:
+    """What an earlier attempt of the same look has committed, when its answer was lost."""
+    event = await happened(session, _funded_key(payment))
+    if event is None:
+        return Funding(FundingResult.FUNDED)
+    refund_id = event.data.get("refund_id")
+    return Funding(FundingResult(str(event.data["result"])), str(refund_id) if refund_id else None)
+
+
+def _funded_key(payment: Payment) -> str:
+    return f"{payment.id}/funded"
+
+
 class PathHooks(NamedTuple):
     """Each is called with the path's row locked, inside the transaction that posts the money."""
 
@@ -41,7 +54,7 @@ async def _sale_funded(
     terms = await terms_of(session, path.id)
     phase = Phase(path.phase)
     amount = format_money(payment.amount, payment.currency)
-    key = f"{payment.id}/funded"
+    key = _funded_key(payment)
     if phase is Phase.PENDING_PAYMENT:
         event, funding = Event.PAYMENT_CAPTURED, Funding(FundingResult.FUNDED)
         words = f"Paid: {amount} in escrow"
@@ -64,14 +77,12 @@ async def _sale_funded(
         actor="provider",
         summary=words,
         deadlines=deadlines(terms, entered, due_at(terms, entered, at)),
-        data={"refund_id": funding.refund_id},
+        data={"result": funding.result, "refund_id": funding.refund_id},
     )
     return funding
 
 
-async def _sale_unfunded(
-    session: AsyncSession, path: Path, payment: Payment, at: datetime
-) -> None:
+async def _sale_unfunded(session: AsyncSession, path: Path, payment: Payment, at: datetime) -> None:
     """Nobody paid: the pieces go back on sale and the sale is over."""
     key = f"{payment.id}/unfunded"
     if await happened(session, key):

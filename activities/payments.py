@@ -8,7 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 from temporalio import activity
 
-from activities.funding import HOOKS, Funding
+from activities.funding import HOOKS, Funding, recalled
 from activities.transitions import lock_path
 from db import inbox
 from db.engine import Database
@@ -107,6 +107,9 @@ class Payments:
             if row.status != PaymentState.CAPTURED:
                 await self._fund(session, row, request.at)
                 funding = await HOOKS[path.kind].funded(session, path, row, request.at)
+            elif row.captured_at == request.at:
+                # The same look once more: the worker was killed after the commit.
+                funding = await recalled(session, row)
             else:
                 funding = Funding(FundingResult.FUNDED)
             await self._settle(session, row, theirs, request.at)

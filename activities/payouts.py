@@ -224,9 +224,7 @@ def _put_back(row: Payout, before: PayoutState) -> postings.JournalEntry:
     """A failure after "paid" is a return: the money is in cash again, not in transit."""
     if before is PayoutState.PAID:
         return _returned(row)
-    return postings.payout_failed(
-        f"{row.id}/failed", row.id, row.user_id, row.amount, row.currency
-    )
+    return postings.payout_failed(f"{row.id}/failed", row.id, row.user_id, row.amount, row.currency)
 
 
 def _returned(row: Payout) -> postings.JournalEntry:

@@ -39,6 +39,8 @@ class Refunds:
         """Submits the refund if the provider does not have it yet, reads it, and posts what has happened."""
         refund, payment_reference = await self._refund(request.refund_id)
         if refund.status in ENDED:
+            async with self.database.transaction() as session:
+                await inbox.consume(session, refund.id)
             return RefundOutcome(state=RefundState(refund.status))
         if request.credit:
             return await self._credit(request)
@@ -105,6 +107,7 @@ class Refunds:
                     ),
                 )
                 await HOOKS[path.kind].refunded(session, path, row, request.at)
+            await inbox.consume(session, row.id)
             return RefundOutcome(state=RefundState(row.status))
 
     async def _read_or_submit(self, refund: Refund, payment: str) -> ProviderRefund | None:

@@ -33,10 +33,12 @@ from domain.sale import (
 )
 from ledger import journal
 
-PAYOUT_SCHEDULE = "payouts"
-"""Id of the schedule that gathers what is due per payee."""
-
 log = structlog.get_logger()
+
+
+def payout_schedule(task_queue: str) -> str:
+    """Id of the schedule that gathers what is due per payee; each task queue has its own."""
+    return f"{task_queue}-payouts"
 
 
 class Sales:
@@ -160,7 +162,8 @@ class Sales:
         if not self.payout_at_once:
             return
         try:
-            await self.temporal.get_schedule_handle(PAYOUT_SCHEDULE).trigger()
+            schedule = payout_schedule(activity.info().task_queue)
+            await self.temporal.get_schedule_handle(schedule).trigger()
         except RPCError as missed:
             # The schedule comes round by itself; only the promptness is lost.
             log.warning("payout schedule not triggered", reason=str(missed))

@@ -9,8 +9,9 @@ from activities import stock
 from db.tables import Payment, Refund, Sale
 from domain import accounts, postings
 from domain.ids import new_id, step_key
+from domain.parcels import LabelPayer
 from domain.payments import PaymentState, RefundState
-from domain.sale import Event, SaleStep, SaleTerms, release_entries
+from domain.sale import Event, SaleStep, SaleTerms, compensation, release_entries
 from ledger import journal
 
 
@@ -38,9 +39,7 @@ async def net_debts(
         await journal.post(session, netting)
 
 
-async def start_refund(
-    session: AsyncSession, sale: Sale, terms: SaleTerms, step: SaleStep
-) -> str:
+async def start_refund(session: AsyncSession, sale: Sale, terms: SaleTerms, step: SaleStep) -> str:
     """REFUND of the whole escrow; the pieces go back on sale unless the parcel is lost. Returns the refund's id."""
     sale.end_reason = step.event
     if step.event is Event.LOST:
@@ -79,23 +78,12 @@ async def refund_escrow(session: AsyncSession, path_id: str, key: str, reason: s
     return refund.id
 
 
-async def _compensate_seller(
-    session: AsyncSession, sale: Sale, terms: SaleTerms, key: str
-) -> None:
+async def _compensate_seller(session: AsyncSession, sale: Sale, terms: SaleTerms, key: str) -> None:
     """A parcel lost under the platform's own label is not the seller's fault: the protection fund pays."""
-    if sale.label_paid_by != "platform":
+    if sale.label_paid_by != LabelPayer.PLATFORM:
         return
     seller = accounts.payable(terms.seller_id)
     fund = accounts.PROTECTION_FUND
     held = await journal.balances(session, [fund, seller], terms.currency, for_update=True)
-    await journal.post(
-        session,
-        postings.compensate(
-            f"{key}/compensate",
-            sale.id,
-            seller,
-            sum(line.seller_share for line in terms.lines),
-            held[fund].available,
-            terms.currency,
-        ),
-    )
+    await journal.post(session, *compensation(terms, f"{key}/compensate", held[fund].available))
+    await net_debts(session, terms.seller_id, terms.currency, key, sale.id)

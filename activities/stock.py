@@ -48,7 +48,7 @@ async def reserve(session: AsyncSession, terms: SaleTerms, expires_at: datetime)
 async def release(session: AsyncSession, terms: SaleTerms) -> None:
     """Puts the reserved pieces back; pieces already released stay as they are."""
     ended = await _end(session, terms.sale_id, "released")
-    for line in terms.lines:
+    for line in sorted(terms.lines, key=lambda each: each.listing_id):
         if line.listing_id in ended:
             await _take(session, line.listing_id, line.quantity, line.stock_kind)
 

@@ -8,6 +8,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 import httpx
 from asgi_correlation_id import CorrelationIdMiddleware
 from fastapi import FastAPI
+from fastapi_offline import FastAPIOffline
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 from prometheus_fastapi_instrumentator import Instrumentator
 from temporalio.client import Client
@@ -23,8 +24,6 @@ from runtime.storage import FileStore
 from runtime.temporal import connect
 
 _BODY_BYTES = 1_048_576
-_UPLOAD_OVERHEAD_BYTES = 65_536
-"""Room for the multipart envelope around an uploaded file."""
 _DESCRIPTION = """\
 Baigong 百工, the back end of a handicraft crowd-creation platform.
 
@@ -45,29 +44,28 @@ def create_app(
     """
     if database is None and settings.database_url is None:
         raise ValueError("BAIGONG_DATABASE_URL is not set")
-    app = FastAPI(
+    # The documentation page brings its own scripts: it works on a machine without the internet.
+    app = FastAPIOffline(
+        redoc_url=None,
         title="Baigong",
         version="0.1.0",
         description=_DESCRIPTION,
+        redirect_slashes=False,
         lifespan=_lifespan(settings, database, temporal),
     )
     app.state.base_url = settings.api_url
     errors.install(app)
     openapi.install(app)
-    _add_middleware(app, settings)
+    _add_middleware(app)
     for router in routes.ROUTERS:
         app.include_router(router)
     return app
 
 
-def _add_middleware(app: FastAPI, settings: Settings) -> None:
+def _add_middleware(app: FastAPI) -> None:
     """From the inside out: each one added goes around those before it."""
-
-    def limit_of(path: str) -> int:
-        upload = path.rstrip("/") == "/v1/files"
-        return settings.upload_max_bytes + _UPLOAD_OVERHEAD_BYTES if upload else _BODY_BYTES
-
-    app.add_middleware(BodyLimit, limit_of=limit_of)
+    # Uploads have a limit of their own, which their route applies.
+    app.add_middleware(BodyLimit, limit=_BODY_BYTES, unlimited=frozenset({"/v1/files"}))
     app.add_middleware(RequestContext)
     registry = CollectorRegistry()
     for collector in (ProcessCollector, PlatformCollector, GCCollector):

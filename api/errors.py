@@ -197,11 +197,15 @@ def _clean(text: str) -> str:
     return re.sub(r"[\x00-\x1f\ud800-\udfff]", "\ufffd", text)[:500]
 
 
-def headers_of(status: int) -> dict[str, str]:
-    """The headers that belong to a refusal of this status."""
-    if status == 401:
-        return {"WWW-Authenticate": 'Bearer realm="baigong", error="invalid_token"'}
-    return {"Retry-After": str(RETRY_AFTER_SECONDS)} if status == 503 else {}
+def headers_of(error: DomainError) -> dict[str, str]:
+    """The headers that belong to a refusal."""
+    if isinstance(error, Unauthenticated):
+        # Without any token there is nothing wrong with it to tell (RFC 6750, section 3.1).
+        wrong = "" if error.field else ', error="invalid_token"'
+        return {"WWW-Authenticate": f'Bearer realm="baigong"{wrong}'}
+    if error.http_status == 503:
+        return {"Retry-After": str(RETRY_AFTER_SECONDS)}
+    return {}
 
 
 def response_of(request: Request, exception: Exception) -> Response:
@@ -212,7 +216,7 @@ def response_of(request: Request, exception: Exception) -> Response:
         _log.error("request failed", exc_info=exception)
     elif error.http_status >= 500:
         _log.warning("part of the platform down", detail=error.detail, cause=repr(error.__cause__))
-    headers = headers_of(error.http_status)
+    headers = headers_of(error)
     if isinstance(exception, HTTPException) and exception.headers:
         headers.update({k: v for k, v in exception.headers.items() if k == "Allow"})
     return JSONResponse(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Collection
 
 from asgi_correlation_id import correlation_id
 from starlette.exceptions import HTTPException
@@ -65,26 +65,24 @@ class RequestContext:
 
 
 class BodyLimit:
-    """Refuses request bodies above a limit with 413, counting what really arrives.
+    """Refuses request bodies of more than `limit` bytes with 413, counting what really arrives."""
 
-    `limit_of` gives the limit in bytes for a path.
-    """
-
-    def __init__(self, app: ASGIApp, limit_of: Callable[[str], int]) -> None:
+    def __init__(self, app: ASGIApp, limit: int, unlimited: Collection[str]) -> None:
         self._app = app
-        self._limit_of = limit_of
+        self._limit = limit
+        self._unlimited = unlimited
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] != "http" or scope["path"] in self._unlimited:
             await self._app(scope, receive, send)
             return
-        limit, seen = self._limit_of(scope["path"]), 0
+        seen = 0
 
         async def counting() -> Message:
             nonlocal seen
             message = await receive()
             seen += len(message.get("body", b""))
-            if seen > limit:
+            if seen > self._limit:
                 raise HTTPException(413)
             return message
 

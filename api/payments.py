@@ -50,9 +50,7 @@ async def get_payment(
     summary="A refund",
     responses=problems(NotFound),
 )
-async def get_refund(
-    refund_id: ThisRefund, user: CurrentUser, services: ServicesDep
-) -> RefundView:
+async def get_refund(refund_id: ThisRefund, user: CurrentUser, services: ServicesDep) -> RefundView:
     """For its payer, the other side of the path and operators."""
     async with services.database.transaction() as session:
         row = await _refund(services, refund_id)

@@ -40,7 +40,7 @@ def inspect(content: bytes, claimed: str, max_pixels: int) -> Picture:
             image = Image.open(io.BytesIO(content), formats=("PNG", "JPEG", "WEBP"))
     except Image.DecompressionBombError:
         raise _too_many_pixels(max_pixels) from None
-    except Exception:  # noqa: BLE001 - Pillow's readers raise many kinds on hostile bytes
+    except Exception:  # Pillow's readers raise many kinds on hostile bytes
         raise FileRefused("the file is not a picture", field="file", accepted=ACCEPTED) from None
     with image:
         found = MEDIA_TYPES[image.format or ""]
@@ -61,7 +61,7 @@ def inspect(content: bytes, claimed: str, max_pixels: int) -> Picture:
 def _decode(image: Image.Image) -> None:
     try:
         image.load()
-    except Exception:  # noqa: BLE001 - damaged data ends in OSError, SyntaxError, ValueError, …
+    except Exception:  # damaged data ends in OSError, SyntaxError, ValueError, …
         raise FileRefused(
             "the picture is damaged or cut off", field="file", accepted=ACCEPTED
         ) from None

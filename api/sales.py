@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 from fastapi import APIRouter, Path, Query, Response
 from temporalio.client import WithStartWorkflowOperation
@@ -29,13 +29,16 @@ from domain.errors import (
     OutOfStock,
     OwnListing,
     SeveralSellers,
+    Unavailable,
     UnknownListing,
     WrongPhase,
 )
 from domain.ids import SaleId
 from domain.money import format_money
 from domain.sale import (
+    FINAL,
     Delivery,
+    Phase,
     SaleAct,
     SaleOrder,
     SaleStanding,
@@ -44,11 +47,13 @@ from domain.sale import (
     Shipment,
     agree,
 )
+from domain.text import as_markdown
 from domain.time import utc_now
 from runtime.temporal import start_attributes
 from workflows.names import sale_workflow_id
 from workflows.sale import Sale
 
+Said = TypeVar("Said", bound=SaleAct)
 router = APIRouter(prefix="/v1/sales", tags=["sales"])
 ThisSale = Annotated[SaleId, Path(alias="sale_id", description="Id of the sale.")]
 SaleCursor = Annotated[SaleId | None, Query(description="`next` of the page before.")]
@@ -182,10 +187,9 @@ async def ship_sale(
             note=body.note,
             carrier=body.carrier,
             tracking_number=body.tracking_number,
+            phase_seen=Phase(rows.path.phase),
         )
-        handle = services.temporal.get_workflow_handle(rows.path.workflow_id)
-        async with answered_within(services.settings.request_timeout_seconds):
-            await handle.execute_update(Sale.ship, shipment, id=update_id)
+        await _tell(services, rows, Sale.ship, shipment, update_id)
         return await _view(services, sale_id)
 
     return await once.resumable("act", body, ship, status=200)
@@ -204,13 +208,35 @@ async def _act(
     rows, relations = await _actor(services, user, sale_id, action)
 
     async def act(update_id: str) -> SaleView:
-        said = SaleAct(actor=_role(relations), user_id=user.id, note=body.note)
-        handle = services.temporal.get_workflow_handle(rows.path.workflow_id)
-        async with answered_within(services.settings.request_timeout_seconds):
-            await handle.execute_update(update, said, id=update_id)
+        said = SaleAct(
+            actor=_role(relations),
+            user_id=user.id,
+            note=body.note,
+            phase_seen=Phase(rows.path.phase),
+        )
+        await _tell(services, rows, update, said, update_id)
         return await _view(services, sale_id)
 
     return await once.resumable("act", body, act, status=200)
+
+
+async def _tell(
+    services: Services,
+    rows: sales.SaleRows,
+    update: UpdateMethodMultiParam[[Sale, Said], SaleStanding],
+    said: Said,
+    update_id: str,
+) -> None:
+    """Tells the sale's workflow of an act. Raises WrongPhase or Unavailable besides what the workflow refuses."""
+    handle = services.temporal.get_workflow_handle(rows.path.workflow_id)
+    try:
+        async with answered_within(services.settings.request_timeout_seconds):
+            await handle.execute_update(update, said, id=update_id)
+    except WrongPhase as ended:
+        if rows.path.phase in FINAL:
+            raise
+        # The books say that it goes on: a late payment has just brought it back, or it ended after our look.
+        raise Unavailable("the sale is just being taken up again; repeat the request") from ended
 
 
 async def _actor(
@@ -296,9 +322,9 @@ async def _start(services: Services, order: SaleOrder, terms: SaleTerms) -> None
         task_queue=services.settings.temporal_task_queue,
         id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
         id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
-        static_summary=f"{amount}: {what}",
+        static_summary=f"{amount}: {as_markdown(what)}",
         static_details=(
-            f"Sale of **{what}** for **{amount}**, held in escrow until the buyer has it.\n\n"
+            f"Sale of **{as_markdown(what)}** for **{amount}**, held in escrow until the buyer has it.\n\n"
             f"- Buyer: {terms.buyer_id}\n- Seller: {terms.seller_id}\n- Delivery: {terms.delivery}"
         ),
         search_attributes=start_attributes("sale", terms.buyer_id, terms.currency),

@@ -47,9 +47,7 @@ async def keep(
 async def keep_rejected(session: AsyncSession, *, source: str, reason: str, body: bytes) -> None:
     """Keeps what was refused at the door, for the operators; the same body is kept once."""
     fingerprint = sha256(body).hexdigest()
-    rejected = select(InboxRow.id).where(
-        InboxRow.source == source, InboxRow.status == "rejected"
-    )
+    rejected = select(InboxRow.id).where(InboxRow.source == source, InboxRow.status == "rejected")
     known = await session.scalar(rejected.where(InboxRow.event_id == fingerprint))
     recent = rejected.where(InboxRow.received_at > func.now() - timedelta(hours=1))
     crowded = await session.scalar(recent.offset(_REJECTED_AN_HOUR - 1).limit(1))
@@ -69,9 +67,7 @@ async def keep_rejected(session: AsyncSession, *, source: str, reason: str, body
 
 async def newest(session: AsyncSession, subject: str) -> int:
     """Id of the newest row about a subject, 0 when there is none."""
-    found = await session.scalar(
-        select(func.max(InboxRow.id)).where(InboxRow.subject == subject)
-    )
+    found = await session.scalar(select(func.max(InboxRow.id)).where(InboxRow.subject == subject))
     return found or 0
 
 
@@ -105,10 +101,12 @@ async def due_for_redelivery(session: AsyncSession, limit: int) -> list[InboxRow
             .with_for_update(skip_locked=True)
         )
     )
+    now = (await session.execute(select(func.now()))).scalar_one()
     for row in rows:
         row.attempts += 1
         wait = timedelta(seconds=min(30 * 2**row.attempts, _LONGEST_WAIT_SECONDS))
-        row.next_attempt_at = row.next_attempt_at + wait
+        # From now on, not from when it was due: after a long outage a row must not use up its attempts in a burst.
+        row.next_attempt_at = now + wait
         if row.attempts >= GIVE_UP_AFTER:
             await ignore(session, row, "nobody consumed it")
     return rows

@@ -11,7 +11,7 @@ from db import inbox
 from db.tables import InboxRow, Path, Payment, Payout, Refund, Sale
 from domain.deadlines import Deadline
 from domain.money import format_money
-from domain.parcels import ParcelFact, ParcelScan, ScanKind
+from domain.parcels import LabelPayer, ParcelFact, ParcelScan, ScanKind
 from domain.payments import PaymentCase, PaymentState, PayoutCase, RefundCase
 from domain.sale import Phase, SaleTerms, deadlines, due_at
 from runtime.settings import Settings
@@ -26,17 +26,19 @@ async def wakeup_for(
     """What to send for this row; None when the row is dealt with or concerns nothing we know yet."""
     if row.source.startswith(CARRIER_PREFIX):
         return await _parcel(session, row)
+    wake = await wake_about(session, row.subject, settings)
+    if wake is None:
+        await inbox.ignore(session, row, "concerns nothing of ours")
+    return wake
+
+
+async def wake_about(session: AsyncSession, subject: str, settings: Settings) -> Wake | None:
+    """How to wake the payment, refund or payout of this id; None when there is none."""
     for find in (_payment, _refund, _payout):
-        wake = await find(session, row.subject, settings)
+        wake = await find(session, subject, settings)
         if wake is not None:
             return wake
-    await inbox.ignore(session, row, "concerns nothing of ours")
     return None
-
-
-async def wake_payment(session: AsyncSession, payment_id: str, settings: Settings) -> Wake | None:
-    """How to wake the payment, whether its workflow still runs or not."""
-    return await _payment(session, payment_id, settings)
 
 
 async def _payment(session: AsyncSession, subject: str, settings: Settings) -> Wake | None:
@@ -110,9 +112,7 @@ async def _parcel(session: AsyncSession, row: InboxRow) -> Tell | None:
     carrier = row.source.removeprefix(CARRIER_PREFIX)
     scan = ParcelScan.model_validate(json.loads(row.body)["data"])
     sale = await session.scalar(
-        select(Sale).where(
-            Sale.carrier == carrier, Sale.tracking_number == scan.tracking_number
-        )
+        select(Sale).where(Sale.carrier == carrier, Sale.tracking_number == scan.tracking_number)
     )
     if sale is None:
         return None
@@ -142,6 +142,6 @@ async def _note_scan(session: AsyncSession, path: Path, sale: Sale, scan: Parcel
     due = due_at(terms, Phase.SHIPPED, heard_at)
     current = [Deadline.model_validate(d) for d in path.deadlines]
     if due is not None and (not current or due > current[0].due_at):
-        path.deadlines = [
-            d.model_dump(mode="json") for d in deadlines(terms, Phase.SHIPPED, due)
-        ]
+        ours = sale.label_paid_by == LabelPayer.PLATFORM
+        receipts = deadlines(terms, Phase.SHIPPED, due, label_is_ours=ours)
+        path.deadlines = [receipt.model_dump(mode="json") for receipt in receipts]

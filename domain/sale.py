@@ -87,6 +87,9 @@ TRANSITIONS: dict[tuple[Phase, Event], Phase] = {
 }
 """The whole state machine; what is not in it cannot happen."""
 
+MOVES_NO_MONEY = frozenset({Event.ACCEPTED, Event.SHIPPED, Event.HANDED_OVER, Event.DELIVERED})
+"""Events that record a status and touch no account."""
+
 
 def next_phase(phase: Phase, event: Event) -> Phase:
     """Where the event leads. Raises WrongPhase when it cannot happen in this phase."""
@@ -99,6 +102,11 @@ def next_phase(phase: Phase, event: Event) -> Phase:
             field="phase",
             accepted=", ".join(possible) or "nothing: the sale has ended",
         ) from None
+
+
+def can_follow(phase: Phase, later: Phase) -> bool:
+    """Whether some event leads straight from `phase` to `later`."""
+    return any(to is later for (origin, _), to in TRANSITIONS.items() if origin is phase)
 
 
 class StockKind(StrEnum):
@@ -279,9 +287,7 @@ def agree(order: SaleOrder, listed: Sequence[ListedItem], now: datetime) -> Sale
 def _line(order: SaleOrder, index: int, ordered: OrderedItem, offer: ListedItem | None) -> SaleLine:
     field = f"lines[{index}]"
     if offer is None or not offer.on_sale:
-        raise UnknownListing(
-            f"{ordered.listing_id} is not on sale", field=f"{field}.listing_id"
-        )
+        raise UnknownListing(f"{ordered.listing_id} is not on sale", field=f"{field}.listing_id")
     if offer.seller_id == order.buyer_id:
         raise OwnListing("nobody buys from themselves", field=f"{field}.listing_id")
     if order.delivery not in offer.delivery:
@@ -343,35 +349,55 @@ def release_entries(terms: SaleTerms, key: str) -> tuple[JournalEntry, ...]:
     return tuple(made)
 
 
-def deadlines(terms: SaleTerms, phase: Phase, due_at: datetime | None) -> tuple[Deadline, ...]:
+_CANCEL = ("buyer: cancel", "seller: cancel", "operator: cancel")
+
+
+def compensation(
+    terms: SaleTerms, key: str, fund_balance: int | None = None
+) -> tuple[JournalEntry, ...]:
+    """What the seller gets for a parcel lost under the platform's label: their share, commission forgone.
+
+    `fund_balance` is what the protection fund holds; None for a preview in which it holds enough.
+    """
+    share = sum(line.seller_share for line in terms.lines)
+    if not share:
+        return ()
+    held = share if fund_balance is None else fund_balance
+    seller = accounts.payable(terms.seller_id)
+    return (postings.compensate(key, terms.sale_id, seller, share, held, terms.currency),)
+
+
+def deadlines(
+    terms: SaleTerms, phase: Phase, due_at: datetime | None, *, label_is_ours: bool = False
+) -> tuple[Deadline, ...]:
     """The pending timers of a sale in this phase, with the postings each would make.
 
-    `due_at` is when the phase's timer fires; None for phases without one.
+    `due_at` is when the phase's timer fires; None for phases without one. `label_is_ours`: the parcel travels under
+    the platform's label, so its loss is made good to the seller.
     """
     if due_at is None:
         return ()
-    refund = planned(
-        postings.refund("preview", terms.sale_id, "new", terms.total, terms.currency)
-    )
+    refund = planned(postings.refund("preview", terms.sale_id, "new", terms.total, terms.currency))
     release = planned(*release_entries(terms, "preview"))
+    made_good = planned(*compensation(terms, "preview")) if label_is_ours else ()
     receipts = {
         Phase.PENDING_PAYMENT: Deadline(
             name="payment",
             due_at=due_at,
-            stopped_by=("buyer: pay", "buyer: cancel"),
+            stopped_by=("buyer: pay", *_CANCEL),
             outcome="The order expires and the reserved pieces go back on sale.",
         ),
         Phase.PAID: Deadline(
             name="acceptance",
             due_at=due_at,
-            stopped_by=("seller: accept", "seller: decline", "buyer: cancel"),
+            stopped_by=("seller: accept", "seller: decline", *_CANCEL),
             outcome="The order is cancelled and the buyer gets everything back.",
             postings=refund,
         ),
         Phase.ACCEPTED: Deadline(
             name="shipment",
             due_at=due_at,
-            stopped_by=("seller: ship", "buyer: cancel", "seller: cancel"),
+            stopped_by=("seller: ship", *_CANCEL),
             outcome="The order is cancelled and the buyer gets everything back.",
             postings=refund,
         ),
@@ -379,8 +405,9 @@ def deadlines(terms: SaleTerms, phase: Phase, due_at: datetime | None) -> tuple[
             name="scan",
             due_at=due_at,
             stopped_by=("carrier: scan", "buyer: confirm"),
-            outcome="The parcel counts as lost and the buyer gets everything back.",
-            postings=refund,
+            outcome="The parcel counts as lost and the buyer gets everything back"
+            + ("; the protection fund pays the seller." if made_good else "."),
+            postings=made_good + refund,
         ),
         Phase.DELIVERED: Deadline(
             name="confirmation",
@@ -419,6 +446,8 @@ class SaleAct(Message):
     """Role: buyer, seller, operator, carrier or system."""
     user_id: str | None = None
     note: str = ""
+    phase_seen: Phase | None = None
+    """Phase in the books when they decided to act; the workflow may hear of it a moment later."""
 
 
 class Shipment(SaleAct):

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from rich.console import Console
 from rich.table import Table
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from db.engine import Database
 from domain.accounts import AccountKind, Side, may_go_below_zero, normal_side
@@ -186,6 +186,13 @@ async def check(session: AsyncSession, *, hold_days: int = HOLD_DAYS) -> list[Vi
     Must be the first thing its transaction does: it sets the isolation of the whole transaction.
     """
     await session.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
+    return await violations(session, hold_days=hold_days)
+
+
+async def violations(
+    connection: AsyncSession | AsyncConnection, *, hold_days: int = HOLD_DAYS
+) -> list[Violation]:
+    """`check` within a transaction that has begun already, on what that transaction sees."""
     values = {
         "debit_kinds": [str(k) for k in AccountKind if normal_side(k) is Side.DEBIT],
         "free_kinds": [str(k) for k in AccountKind if may_go_below_zero(k)],
@@ -194,7 +201,7 @@ async def check(session: AsyncSession, *, hold_days: int = HOLD_DAYS) -> list[Vi
     found = []
     for invariant in INVARIANTS:
         used = {name: value for name, value in values.items() if f":{name}" in invariant.query}
-        rows = await session.execute(text(f"{invariant.query} LIMIT {_MOST_ROWS}"), used)
+        rows = await connection.execute(text(f"{invariant.query} LIMIT {_MOST_ROWS}"), used)
         found += [
             Violation(invariant=invariant.name, subject=row.subject, detail=row.detail)
             for row in rows

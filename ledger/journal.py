@@ -188,17 +188,49 @@ async def _write(session: AsyncSession, drafts: Sequence[_Draft]) -> list[Posted
         digest = draft.input_hash()
         if hashes.setdefault(draft.entry.key, digest) != digest:
             raise IdempotencyConflict(f"{draft.entry.key} stands for two different entries")
-    wanted = {
-        (p.account, d.entry.currency): d.entry.path_id for d in drafts for p in d.entry.postings
-    }
+    new = list({d.entry.key: d for d in drafts}.values())
+    known: dict[str, PostedEntry] = {}
     async with _typed_errors():
-        locked = await lock_accounts(session, wanted)
-        known = await _known(session, hashes, drafts)
-        new = list({d.entry.key: d for d in drafts if d.entry.key not in known}.values())
-        for draft in new:
-            _apply(draft, locked)
-        written = await _insert(session, new, hashes, locked) if new else {}
+        written = await _write_unknown(session, new, hashes)
+        if written is None:
+            known = await _known(session, hashes, drafts)
+            rest = [d for d in new if d.entry.key not in known]
+            try:
+                written = await _write_rest(session, rest, hashes)
+            except _KeyKnown as rival:
+                raise IdempotencyConflict("a key was used for another journal entry") from rival
     return [written.get(d.entry.key) or known[d.entry.key] for d in drafts]
+
+
+async def _write_unknown(
+    session: AsyncSession, drafts: Sequence[_Draft], hashes: dict[str, str]
+) -> dict[str, PostedEntry] | None:
+    """Writes all as if no key were known, as is nearly always true; None, and nothing written, when that fails.
+
+    A refusal counts as a failure too: a replayed payout finds the balance it took itself missing.
+    """
+    try:
+        return await _write_rest(session, drafts, hashes)
+    except (InsufficientFunds, AmountOutOfRange, _KeyKnown):
+        return None
+
+
+async def _write_rest(
+    session: AsyncSession, drafts: Sequence[_Draft], hashes: dict[str, str]
+) -> dict[str, PostedEntry]:
+    if not drafts:
+        return {}
+    locked = await lock_accounts(
+        session,
+        {(p.account, d.entry.currency): d.entry.path_id for d in drafts for p in d.entry.postings},
+    )
+    for draft in drafts:
+        _apply(draft, locked)
+    return await _insert(session, drafts, hashes, locked)
+
+
+class _KeyKnown(Exception):
+    """One of the keys is in the ledger already; nothing was written."""
 
 
 async def _known(
@@ -206,8 +238,9 @@ async def _known(
 ) -> dict[str, PostedEntry]:
     """Entries of these keys that an earlier transaction wrote.
 
-    Read after the accounts are locked: a rival with the same entry holds the same accounts, so it has either
-    committed, and is seen here, or comes after us. A rival with the same key but other accounts meets the UNIQUE(key).
+    Reliable because the accounts are locked by now: a rival with the same entry holds the same accounts, so it has
+    either committed, and is seen here, or comes after us. A rival with the same key but other accounts meets the
+    UNIQUE(key).
     """
     ends = [d.resolves_id for d in drafts if d.resolves_id is not None]
     rows = await session.execute(_KNOWN_ENTRIES, {"keys": list(hashes), "ends": ends})
@@ -279,10 +312,14 @@ async def _insert(
             "amounts": [p.amount for _, p in lines],
         },
     )
-    return {row.key: _posted(row, written=True) for row in rows}
+    written = {row.key: _posted(row, written=True) for row in rows}
+    if not written:
+        raise _KeyKnown
+    return written
 
 
-# One statement for any number of entries: what limits the ledger is round trips made under lock.
+# One statement for any number of entries: what limits the ledger is round trips made under lock. All or nothing: it
+# writes nothing when one of the keys, or the end of one of the holds, was written before our accounts were locked.
 _INSERT_ENTRIES = text("""
     WITH entries AS (
         INSERT INTO ledger_entries
@@ -294,6 +331,10 @@ _INSERT_ENTRIES = text("""
             CAST(:totals AS bigint[]), CAST(:paths AS text[]), CAST(:notes AS text[])
         ) WITH ORDINALITY AS given (
             key, input_hash, kind, status, resolves_id, currency, total, path_id, note, position)
+        WHERE NOT EXISTS (
+            SELECT FROM ledger_entries WHERE key = ANY(CAST(:keys AS text[])))
+        AND NOT EXISTS (
+            SELECT FROM ledger_entries WHERE resolves_id = ANY(CAST(:resolves AS bigint[])))
         ORDER BY position
         RETURNING id, key, status, at
     ), postings AS (

@@ -76,7 +76,7 @@ class _ClientOutbound(client.OutboundInterceptor):
 class _ActivityInbound(worker.ActivityInboundInterceptor):
     async def execute_activity(self, input: worker.ExecuteActivityInput) -> Any:
         _take(input.headers)
-        activity.logger.debug("activity %s", activity.info().activity_type)
+        activity.logger.info("activity %s", activity.info().activity_type)
         return await super().execute_activity(input)
 
 
@@ -86,6 +86,7 @@ class _WorkflowInbound(worker.WorkflowInboundInterceptor):
 
     async def execute_workflow(self, input: worker.ExecuteWorkflowInput) -> Any:
         _take(input.headers)
+        workflow.logger.info("workflow %s", workflow.info().workflow_type)
         return await super().execute_workflow(input)
 
     async def handle_signal(self, input: worker.HandleSignalInput) -> None:
@@ -94,6 +95,7 @@ class _WorkflowInbound(worker.WorkflowInboundInterceptor):
 
     async def handle_update_handler(self, input: worker.HandleUpdateInput) -> Any:
         _take(input.headers)
+        workflow.logger.info("update %s", input.update)
         return await super().handle_update_handler(input)
 
 

@@ -19,9 +19,7 @@ async def run(settings: Settings) -> None:
     """Serves the task queue until SIGTERM or SIGINT."""
     telemetry = Runtime(
         telemetry=TelemetryConfig(
-            metrics=PrometheusConfig(
-                bind_address=f"{settings.host}:{settings.worker_metrics_port}"
-            )
+            metrics=PrometheusConfig(bind_address=f"{settings.host}:{settings.worker_metrics_port}")
         )
     )
     temporal = await connect(settings, runtime=telemetry, lazy=False)

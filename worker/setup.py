@@ -23,14 +23,17 @@ from temporalio.client import (
     ScheduleUpdateInput,
 )
 
-from activities.sales import PAYOUT_SCHEDULE
+from activities.sales import payout_schedule
 from domain.payments import DuePage
 from runtime import search_attributes
 from runtime.settings import Settings, settings
 from runtime.temporal import connect
 from workflows.upkeep import GatherPayouts, RedeliverInbox
 
-REDELIVERY_SCHEDULE = "redelivery"
+
+def redelivery_schedule(task_queue: str) -> str:
+    """Id of the schedule that re-delivers the inbox; each task queue has its own."""
+    return f"{task_queue}-redelivery"
 
 
 async def register_search_attributes(client: Client) -> None:
@@ -55,18 +58,20 @@ async def register_schedules(client: Client, settings: Settings) -> None:
     gather = ScheduleActionStartWorkflow(
         GatherPayouts.run,
         DuePage(),
-        id="gather-payouts",
+        id=f"{queue}-gather-payouts",
         task_queue=queue,
         static_summary="Pay out what is due per payee",
     )
     redeliver = ScheduleActionStartWorkflow(
         RedeliverInbox.run,
-        id="redeliver-inbox",
+        id=f"{queue}-redeliver-inbox",
         task_queue=queue,
         static_summary="Re-deliver unanswered webhooks",
     )
-    await _schedule(client, PAYOUT_SCHEDULE, gather, settings.payouts_every_seconds)
-    await _schedule(client, REDELIVERY_SCHEDULE, redeliver, settings.redelivery_every_seconds)
+    await _schedule(client, payout_schedule(queue), gather, settings.payouts_every_seconds)
+    await _schedule(
+        client, redelivery_schedule(queue), redeliver, settings.redelivery_every_seconds
+    )
 
 
 async def _schedule(
@@ -74,9 +79,7 @@ async def _schedule(
 ) -> None:
     wanted = Schedule(
         action=action,
-        spec=ScheduleSpec(
-            intervals=[ScheduleIntervalSpec(every=timedelta(seconds=every_seconds))]
-        ),
+        spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=timedelta(seconds=every_seconds))]),
         # A trigger that comes while a run is under way must not be lost: it runs right after.
         policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.BUFFER_ONE),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import TypeVar
 
@@ -53,13 +54,11 @@ class Follower(Attended):
         if until is not None:
             wait = min(wait, max(until - workflow.now(), timedelta()))
         self.looks += 1
-        try:
+        # Cancelling the story cannot stop the provider: it goes on until the money has arrived somewhere.
+        with suppress(TimeoutError, asyncio.CancelledError):
             await workflow.wait_condition(
                 lambda: self.news, timeout=wait, timeout_summary=f"Look again: {waiting_for}"
             )
-        except (TimeoutError, asyncio.CancelledError):
-            # Cancelling the story cannot stop the provider: it goes on until the money has arrived somewhere.
-            pass
         self.news = False
 
 
@@ -70,7 +69,8 @@ async def uninterrupted(work: Awaitable[Result]) -> Result:
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
-            if task.done():
+            # Not task.done(): finished in the very moment of the cancellation, its result still counts.
+            if task.cancelled():
                 raise
 
 

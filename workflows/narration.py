@@ -11,9 +11,10 @@ from temporalio.common import SearchAttributeUpdate
 with workflow.unsafe.imports_passed_through():
     from domain.money import format_money
     from domain.sale import FINAL, Phase, SaleTerms, deadlines
+    from domain.text import as_markdown
     from runtime import search_attributes as attributes
+    from workflows.following import in_words
 
-from workflows.following import in_words
 
 _WAITING = {
     Phase.PENDING_PAYMENT: "waiting for the buyer to pay",
@@ -42,20 +43,29 @@ def describe_sale(terms: SaleTerms, phase: Phase, due: datetime | None) -> str:
     lines.append(f"- In escrow: {amount if _in_escrow(phase) else 'nothing'}")
     lines.append(f"- Buyer {terms.buyer_id}, seller {terms.seller_id}")
     lines += [
-        f"- {line.quantity} x {line.title}: {format_money(line.total, terms.currency)}"
+        f"- {line.quantity} x {as_markdown(line.title)}: {format_money(line.total, terms.currency)}"
         for line in terms.lines
     ]
     return "\n".join(lines)
 
 
-def sale_attributes(phase: Phase, due: datetime | None) -> Sequence[
-    SearchAttributeUpdate[str] | SearchAttributeUpdate[datetime]
-]:
-    """Phase and next deadline, for finding sales in the UI."""
+def sale_attributes(
+    terms: SaleTerms, phase: Phase, due: datetime | None
+) -> Sequence[SearchAttributeUpdate[str] | SearchAttributeUpdate[datetime]]:
+    """Phase, next deadline and whose sale it is, for finding sales in the UI.
+
+    Whose it is was told at the start, but not to a sale that a late payment has brought back.
+    """
     deadline = (
         attributes.DEADLINE.value_unset() if due is None else attributes.DEADLINE.value_set(due)
     )
-    return [attributes.PHASE.value_set(phase), deadline]
+    return [
+        attributes.PATH.value_set("sale"),
+        attributes.INITIATOR.value_set(terms.buyer_id),
+        attributes.CURRENCY.value_set(terms.currency),
+        attributes.PHASE.value_set(phase),
+        deadline,
+    ]
 
 
 def _in_escrow(phase: Phase) -> bool:

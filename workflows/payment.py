@@ -21,10 +21,9 @@ with workflow.unsafe.imports_passed_through():
         PaymentOutcome,
         RefundCase,
     )
-
-from workflows.following import Follower, in_words, reason_of, uninterrupted
-from workflows.names import refund_workflow_id, revival_of
-from workflows.refund import Refund
+    from workflows.following import Follower, in_words, reason_of, uninterrupted
+    from workflows.names import refund_workflow_id, revival_of
+    from workflows.refund import Refund
 
 
 @workflow.defn(name="Payment", failure_exception_types=[DomainError])
@@ -54,8 +53,8 @@ class Payment(Follower):
 
     async def wait_for_payer(self) -> PaymentOutcome:
         """Until the money is there, or the time is up and the provider has closed the payment."""
-        self.tell()
         while True:
+            self.tell()
             if not self.withdrawn:
                 await self.until_news(self.case.poll, self.case.expires_at, "has the buyer paid?")
             outcome = await self.look()

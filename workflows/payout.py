@@ -17,8 +17,7 @@ with workflow.unsafe.imports_passed_through():
         PayoutState,
         ReservedPayout,
     )
-
-from workflows.following import Follower, reason_of, uninterrupted
+    from workflows.following import Follower, reason_of, uninterrupted
 
 
 @workflow.defn(name="Payout", failure_exception_types=[DomainError])
@@ -100,4 +99,3 @@ class Payout(Follower):
         if self.reserved is None:
             return f"{self.case.currency} balance"
         return format_money(self.reserved.amount, self.reserved.currency)
-

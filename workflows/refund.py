@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
+from datetime import timedelta
+
 from temporalio import workflow
 from temporalio.exceptions import ActivityError
 
@@ -11,8 +15,7 @@ with workflow.unsafe.imports_passed_through():
     from domain.errors import DomainError, WrongPhase
     from domain.money import format_money
     from domain.payments import FollowRefund, RefundCase, RefundOutcome, RefundState
-
-from workflows.following import Follower, in_words, reason_of, uninterrupted
+    from workflows.following import Follower, in_words, reason_of, uninterrupted
 
 
 @workflow.defn(name="Refund", failure_exception_types=[DomainError])
@@ -29,13 +32,14 @@ class Refund(Follower):
     @workflow.run
     async def run(self, case: RefundCase) -> RefundOutcome:
         await self.look()
-        while self.state in (RefundState.REQUESTED, RefundState.PENDING):
-            self.tell("The provider is sending it back.")
-            await self.until_news(case.policy.poll, None, "has the refund arrived?")
-            await self.look()
-        if self.state is RefundState.REFUSED:
-            await self.offer_balance()
-            await self.look(credit=True)
+        while self.state not in (RefundState.SUCCEEDED, RefundState.CREDITED):
+            if self.state is RefundState.REFUSED:
+                await self.offer_balance()
+            else:
+                self.tell("The provider is sending it back.")
+                await self.until_news(case.policy.poll, None, "has the refund arrived?")
+                await self.look()
+        self.tell(f"The refund is {self.state}.")
         await workflow.wait_condition(workflow.all_handlers_finished)
         return RefundOutcome(state=self.state)
 
@@ -43,31 +47,43 @@ class Refund(Follower):
     async def accept_balance(self) -> RefundOutcome:
         """The payer takes the money as balance instead of the refund that the provider refused."""
         self.balance_accepted = True
-        await workflow.wait_condition(lambda: self.state is RefundState.CREDITED)
+        await workflow.wait_condition(lambda: self.state is not RefundState.REFUSED)
+        self._require_state(RefundState.CREDITED)
         return RefundOutcome(state=self.state)
 
     @accept_balance.validator
     def _only_when_refused(self) -> None:
-        if self.state is not RefundState.REFUSED:
-            raise WrongPhase(
-                f"the refund is {self.state}", field="status", accepted=RefundState.REFUSED
-            )
+        self._require_state(RefundState.REFUSED)
+
+    def _require_state(self, state: RefundState) -> None:
+        """Raises WrongPhase unless the refund stands there."""
+        if self.state is not state:
+            raise WrongPhase(f"the refund is {self.state}", field="status", accepted=state)
 
     async def offer_balance(self) -> None:
-        """Waits for the payer's yes; silence for the whole time of the offer counts as one."""
+        """Waits for the payer's yes; silence for the whole time of the offer counts as one.
+
+        News of the provider is looked at meanwhile: it may have sent the money after all.
+        """
         until = workflow.now() + self.case.policy.offer
-        self.tell(
-            f"The provider refuses. The payer may take it as balance; without an answer until "
-            f"{in_words(until)} it is credited to their balance."
-        )
-        try:
-            await workflow.wait_condition(
-                lambda: self.balance_accepted,
-                timeout=self.case.policy.offer,
-                timeout_summary=f"Refund refused: {self.amount} becomes balance",
+        while self.state is RefundState.REFUSED:
+            left = until - workflow.now()
+            if self.balance_accepted or left <= timedelta():
+                await self.look(credit=True)
+                return
+            self.tell(
+                f"The provider refuses. The payer may take it as balance; without an answer until "
+                f"{in_words(until)} it is credited to their balance."
             )
-        except TimeoutError:
-            pass
+            with suppress(TimeoutError, asyncio.CancelledError):
+                await workflow.wait_condition(
+                    lambda: self.balance_accepted or self.news,
+                    timeout=left,
+                    timeout_summary=f"Refund refused: {self.amount} becomes balance",
+                )
+            if self.news:
+                self.news = False
+                await self.look()
 
     async def look(self, *, credit: bool = False) -> None:
         """Submits the refund or reads it, and posts what has happened."""
@@ -97,4 +113,3 @@ class Refund(Follower):
     def amount(self) -> str:
         """The amount in words."""
         return format_money(self.case.amount, self.case.currency)
-

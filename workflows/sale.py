@@ -7,6 +7,7 @@ pending_payment -> paid -> accepted -> shipped -> delivered -> completed; before
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 from datetime import datetime, timedelta
 
 from temporalio import workflow
@@ -23,6 +24,7 @@ with workflow.unsafe.imports_passed_through():
     from domain.parcels import ParcelFact, ScanKind
     from domain.payments import FundingResult, PaymentCase, PaymentOutcome, RefundCase
     from domain.sale import (
+        MOVES_NO_MONEY,
         Delivery,
         Event,
         OpenSale,
@@ -32,17 +34,20 @@ with workflow.unsafe.imports_passed_through():
         SaleStanding,
         SaleStart,
         SaleStep,
+        SaleStepDone,
         SaleTerms,
         Shipment,
+        can_follow,
         due_at,
         next_phase,
     )
+    from runtime.temporal import start_attributes
+    from workflows.following import Attended, in_words, reason_of, uninterrupted
+    from workflows.names import payment_workflow_id, refund_workflow_id
+    from workflows.narration import describe_sale, sale_attributes
+    from workflows.payment import Payment
+    from workflows.refund import Refund
 
-from workflows.following import Attended, in_words, reason_of, uninterrupted
-from workflows.names import payment_workflow_id, refund_workflow_id
-from workflows.narration import describe_sale, sale_attributes
-from workflows.payment import Payment
-from workflows.refund import Refund
 
 SYSTEM = SaleAct(actor="system")
 CARRIER = SaleAct(actor="carrier")
@@ -161,6 +166,9 @@ class Sale(Attended):
                 id=refund_workflow_id(self.refund_id),
                 parent_close_policy=ParentClosePolicy.ABANDON,
                 static_summary=f"Refund of {self.amount}",
+                search_attributes=start_attributes(
+                    "refund", self.terms.buyer_id, self.terms.currency
+                ),
             )
         )
         self.enter(Phase.REFUNDED, workflow.now())
@@ -198,6 +206,7 @@ class Sale(Attended):
     @workflow.update
     async def cancel(self, act: SaleAct) -> SaleStanding:
         """Called off before shipment; whatever was paid goes back in full."""
+        await self.catch_up(act)
         if self.stands_in(Phase.PENDING_PAYMENT):
             await self.withdraw_payment()
         if self.stands_in(Phase.EXPIRED):
@@ -206,24 +215,24 @@ class Sale(Attended):
 
     @accept.validator
     def _can_accept(self, act: SaleAct) -> None:
-        self.require(Event.ACCEPTED)
+        self.require(Event.ACCEPTED, act)
 
     @decline.validator
     def _can_decline(self, act: SaleAct) -> None:
-        self.require(Event.DECLINED)
+        self.require(Event.DECLINED, act)
 
     @ship.validator
     def _can_ship(self, shipment: Shipment) -> None:
-        self.require(self.shipping_event())
+        self.require(self.shipping_event(), shipment)
 
     @confirm.validator
     def _can_confirm(self, act: SaleAct) -> None:
-        self.require(Event.CONFIRMED)
+        self.require(Event.CONFIRMED, act)
 
     @cancel.validator
     def _can_cancel(self, act: SaleAct) -> None:
         if not self.stands_in(Phase.PENDING_PAYMENT):
-            self.require(Event.CANCELLED)
+            self.require(Event.CANCELLED, act)
 
     @workflow.signal
     def parcel(self, fact: ParcelFact) -> None:
@@ -278,6 +287,7 @@ class Sale(Attended):
             id=payment_workflow_id(terms.payment_id),
             parent_close_policy=ParentClosePolicy.ABANDON,
             static_summary=f"Payment of {self.amount}",
+            search_attributes=start_attributes("payment", terms.buyer_id, terms.currency),
         )
         if self.refusal is not None:
             await self.payment.signal(Payment.withdraw)
@@ -316,17 +326,22 @@ class Sale(Attended):
         """The sale moves on unless somebody has moved it on in the last moment."""
         while self.stands_in(phase):
             try:
-                async with self.one_at_a_time:
-                    if self.stands_in(phase):
-                        await self.transition(event, act)
-                        return
+                await uninterrupted(self.move_on_from(phase, event, act))
+                return
             except ApplicationError as refused:
                 await self.ask_operator(f"{event} of {self.amount}: {refused.message}")
+
+    async def move_on_from(self, phase: Phase, event: Event, act: SaleAct) -> None:
+        """One transition, unless an act that was under way has left the phase."""
+        async with self.one_at_a_time:
+            if self.stands_in(phase):
+                await self.transition(event, act)
 
     async def move(
         self, event: Event, act: SaleAct, shipment: Shipment | None = None
     ) -> SaleStanding:
         """Somebody's act, one at a time."""
+        await self.catch_up(act)
         async with self.one_at_a_time:
             self.require(event)
             await self.transition(event, act, shipment)
@@ -346,18 +361,20 @@ class Sale(Attended):
             shipment=shipment,
         )
         try:
-            done = await uninterrupted(
-                workflow.execute_activity_method(
-                    Sales.move,
-                    step,
-                    summary=f"{event.replace('_', ' ').capitalize()}: {self.amount}",
-                    **MONEY,
-                )
-            )
+            done = await uninterrupted(self.perform(step))
         except ActivityError as refused:
             raise reason_of(refused) from refused
         self.refund_id = done.refund_id
         self.enter(done.phase, now, done.due_at)
+
+    def perform(self, step: SaleStep) -> Awaitable[SaleStepDone]:
+        """Where money moves, operators see an activity; what only records a status stays inside the workflow task."""
+        summary = f"{step.event.replace('_', ' ').capitalize()}: {self.amount}"
+        if step.event in MOVES_NO_MONEY:
+            return workflow.execute_local_activity_method(
+                Sales.move, step, summary=summary, **MONEY
+            )
+        return workflow.execute_activity_method(Sales.move, step, summary=summary, **MONEY)
 
     def enter(self, phase: Phase, at: datetime, due: datetime | None = None) -> None:
         """The sale now stands in this phase; operators can read what it waits for."""
@@ -365,13 +382,24 @@ class Sale(Attended):
         self.phase = phase
         self.due = due or due_at(terms, phase, at)
         workflow.set_current_details(describe_sale(terms, phase, self.due))
-        workflow.upsert_search_attributes(sale_attributes(phase, self.due))
+        workflow.upsert_search_attributes(sale_attributes(terms, phase, self.due))
 
-    def require(self, event: Event) -> None:
-        """Raises WrongPhase unless the event can happen now."""
-        if self.phase is None:
+    def require(self, event: Event, act: SaleAct | None = None) -> None:
+        """Raises WrongPhase unless the event can happen now, or in the phase whose news is still on its way here."""
+        phase = act.phase_seen if act is not None and self.is_behind(act) else self.phase
+        if phase is None:
             raise WrongPhase("the order is not open yet", field="phase")
-        next_phase(self.phase, event)
+        next_phase(phase, event)
+
+    def is_behind(self, act: SaleAct) -> bool:
+        """Whether the books stood one phase further than this story when somebody decided to act."""
+        if act.phase_seen is None:
+            return False
+        return self.phase is None or can_follow(self.phase, act.phase_seen)
+
+    async def catch_up(self, act: SaleAct) -> None:
+        """A payment or a scan shows in the books a moment before its news arrives here; so does an act."""
+        await workflow.wait_condition(lambda: not self.is_behind(act))
 
     def shipping_event(self) -> Event:
         """Pieces that are picked up are handed over, all others are shipped."""
@@ -402,4 +430,3 @@ class Sale(Attended):
     def title(self) -> str:
         """What was ordered, in a few words."""
         return ", ".join(f"{line.quantity} x {line.title}" for line in self.agreed().lines)[:200]
-

@@ -10,9 +10,8 @@ with workflow.unsafe.imports_passed_through():
     from activities.payouts import Payouts
     from activities.redelivery import Redelivery
     from domain.payments import DuePage, PayoutCase, Redelivered
-
-from workflows.names import payout_workflow_id
-from workflows.payout import Payout
+    from workflows.names import payout_workflow_id
+    from workflows.payout import Payout
 
 
 @workflow.defn(name="GatherPayouts")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from db.tables import LedgerAccount, LedgerEntry, LedgerPosting, Payout, PayoutDestination
@@ -37,24 +37,34 @@ async def income_since(
     if availability_seconds == 0:
         return 0
     young = await session.scalar(
-        select(func.coalesce(func.sum(LedgerPosting.amount), 0))
-        .join(LedgerEntry, LedgerEntry.id == LedgerPosting.entry_id)
-        .join(LedgerAccount, LedgerAccount.id == LedgerPosting.account_id)
-        .where(
+        select(_young_income(availability_seconds)).where(
             LedgerAccount.kind == AccountKind.PAYABLE,
             LedgerAccount.owner == user_id,
             LedgerAccount.currency == currency,
-            LedgerPosting.side == Side.CREDIT,
-            LedgerEntry.status == "posted",
-            LedgerEntry.kind.not_in(_PUT_BACK),
-            LedgerEntry.at > func.now() - timedelta(seconds=availability_seconds),
         )
     )
     return int(young or 0)
 
 
+def _young_income(availability_seconds: int) -> ColumnElement[int]:
+    """Credits of the account of the enclosing query that are too young to leave."""
+    return (
+        select(func.coalesce(func.sum(LedgerPosting.amount), 0))
+        .join(LedgerEntry, LedgerEntry.id == LedgerPosting.entry_id)
+        .where(
+            LedgerPosting.account_id == LedgerAccount.id,
+            LedgerPosting.side == Side.CREDIT,
+            LedgerEntry.status == "posted",
+            LedgerEntry.kind.not_in(_PUT_BACK),
+            LedgerEntry.at > func.now() - timedelta(seconds=availability_seconds),
+        )
+        .correlate(LedgerAccount)
+        .scalar_subquery()
+    )
+
+
 async def due_payees(session: AsyncSession, page: DuePage, policy: PayoutPolicy) -> list[Payee]:
-    """Payees with an automatic destination, a balance of at least the minimum, and no payout within the interval."""
+    """Payees with an automatic destination, at least the minimum that may leave, and no payout within the interval."""
     cursor = func.concat(LedgerAccount.owner, "/", LedgerAccount.currency)
     recent = (
         select(Payout.id)
@@ -80,6 +90,7 @@ async def due_payees(session: AsyncSession, page: DuePage, policy: PayoutPolicy)
             LedgerAccount.credits_posted
             - LedgerAccount.debits_posted
             - LedgerAccount.debits_pending
+            - (_young_income(policy.availability_seconds) if policy.availability_seconds else 0)
             >= policy.minimum_amount,
             cursor > page.after,
             ~recent,

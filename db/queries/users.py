@@ -71,7 +71,7 @@ async def roles_of(session: AsyncSession, user_ids: Sequence[str]) -> dict[str, 
         select(UserRole.user_id, UserRole.role).where(UserRole.user_id.in_(user_ids))
     )
     found: dict[str, set[Role]] = {}
-    for user_id, role in rows.tuples():
+    for user_id, role in rows:
         found.setdefault(user_id, set()).add(Role(role))
     return found
 

@@ -27,6 +27,7 @@ def create_app(config: SandboxConfig) -> FastAPI:
     @contextlib.asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         task = asyncio.create_task(Dispatcher(sandbox.store, config, sandbox.wake).run())
+        sandbox.background = task
         yield
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
@@ -45,7 +46,9 @@ def create_app(config: SandboxConfig) -> FastAPI:
 
 
 async def health(box: Running) -> dict[str, str]:
-    """Whether the store answers."""
+    """Whether the store answers and webhooks are being sent."""
     with box.store.reading() as tx:
         tx.number("SELECT 1")
+    if box.background is None or box.background.done():
+        raise Problem(503, "background_stopped", "webhooks are not being sent")
     return {"status": "ok"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import sqlite3
 from datetime import datetime
@@ -50,8 +51,8 @@ class Dispatcher:
                 for delivery in events.due(tx, 2 * _CONCURRENT):
                     self._start(client, delivery)
                 return self._seconds_until_next(tx)
-        except sqlite3.OperationalError:
-            log.exception("the store cannot be written now")
+        except sqlite3.Error:
+            log.exception("the store cannot be used now")
             return _LONGEST_SLEEP_SECONDS
 
     def _move_payouts(self) -> None:
@@ -106,7 +107,7 @@ class Dispatcher:
         return min([_LONGEST_SLEEP_SECONDS, *waits])
 
     async def _rest(self, seconds: float) -> None:
-        try:
-            await asyncio.wait_for(self._wake.wait(), max(seconds, 0.0))
-        except TimeoutError:
-            return
+        # Not wait_for(): before Python 3.12 it swallows a cancellation that meets a wake-up.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(max(seconds, 0.0)):
+                await self._wake.wait()

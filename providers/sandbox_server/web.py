@@ -33,6 +33,8 @@ class Sandbox:
         self.config = config
         self.wake = asyncio.Event()
         self.store = Store(config, on_commit=self.wake.set)
+        self.background: asyncio.Task[None] | None = None
+        """Sends webhooks and lets payouts arrive while the server runs."""
 
     def view(self, payment: Payment) -> PaymentView:
         """A payment with the address of its pay page."""

@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+import io
+import logging
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 
 import pytest
 import pytest_asyncio
 from pydantic import SecretStr
 
+from runtime.logging import configure
 from runtime.settings import Settings
 from tests.api.client import Api, running_api
 from tests.api.issuer import Issuer, running_issuer
 from tests.servers import Databases
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _logs_as_in_production() -> Iterator[None]:
+    """structlog's default draws every stack with its variables, which takes seconds."""
+    root = logging.getLogger()
+    before, level = root.handlers[:], root.level
+    configure("WARNING", io.StringIO())
+    yield
+    root.handlers[:] = before
+    root.setLevel(level)
 
 
 @pytest.fixture(scope="session")
@@ -29,11 +42,13 @@ def api_database_url(postgres_server: Databases) -> Iterator[str]:
         yield url
 
 
-@pytest.fixture
-def api_settings(api_database_url: str, issuer: Issuer, tmp_path: Path) -> Settings:
+@pytest.fixture(scope="session")
+def api_settings(
+    api_database_url: str, issuer: Issuer, tmp_path_factory: pytest.TempPathFactory
+) -> Settings:
     """Settings without Temporal: nothing listens on its port."""
     return Settings(
-        data_dir=tmp_path,
+        data_dir=tmp_path_factory.mktemp("api"),
         database_url=SecretStr(api_database_url),
         database_pool_size=5,
         temporal_address="127.0.0.1:1",
@@ -44,8 +59,8 @@ def api_settings(api_database_url: str, issuer: Issuer, tmp_path: Path) -> Setti
     )
 
 
-@pytest_asyncio.fixture
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def api(api_settings: Settings, issuer: Issuer) -> AsyncIterator[Api]:
-    """A running application."""
+    """A running application, the same for all tests."""
     async with running_api(api_settings, issuer) as running:
         yield running

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
-import oidc_provider_mock
+import oidc_provider_mock  # type: ignore[import-untyped]
 import pytest
 
 from api.tokens import REFRESH_AT_MOST_EVERY_SECONDS, TokenVerifier
@@ -20,8 +20,6 @@ from domain.errors import Unauthenticated, Unavailable
 from runtime.settings import Settings
 from tests.api.client import Api, assert_problem, running_api
 from tests.api.issuer import AUDIENCE, KEYS, STRANGE_KEY, Issuer, running_issuer, sign
-
-pytestmark = pytest.mark.asyncio
 
 
 def _b64(data: bytes) -> str:
@@ -47,7 +45,10 @@ def _tampered(issuer: Issuer) -> str:
 
 
 def _of(**changes: object) -> Callable[[Issuer], str]:
-    return lambda issuer: issuer.token("eve", **changes)
+    def make(issuer: Issuer) -> str:
+        return sign(issuer.claims("eve", **changes), KEYS["ES256"], "ES256", kid="ec")
+
+    return make
 
 
 REFUSED: dict[str, Callable[[Issuer], str]] = {
@@ -182,15 +183,37 @@ async def test_known_keys_outlive_the_issuer() -> None:
         assert (await verifier.verify(issuer.token("alice"))).subject == "alice"
 
 
-async def test_issuer_that_comes_back_is_found() -> None:
-    now = 1_000.0
-    async with httpx.AsyncClient() as http:
-        with running_issuer() as issuer:
-            verifier = TokenVerifier(issuer.url + "/elsewhere", AUDIENCE, http, clock=lambda: now)
+async def test_issuer_that_comes_back_is_found(issuer: Issuer) -> None:
+    now, asked, down = 1_000.0, 0, True
+
+    async def answer(request: httpx.Request) -> httpx.Response:
+        nonlocal asked
+        asked += 1
+        if down:
+            raise httpx.ConnectError("refused")
+        found = issuer.key_set() if request.url.path == "/keys" else issuer.discovery()
+        return httpx.Response(200, json=found)
+
+    async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as http:
+        verifier = TokenVerifier(issuer.url, AUDIENCE, http, clock=lambda: now)
+        for _ in range(5):
             with pytest.raises(Unavailable):
                 await verifier.verify(issuer.token("alice"))
-            verifier = TokenVerifier(issuer.url, AUDIENCE, http, clock=lambda: now)
-            assert (await verifier.verify(issuer.token("alice"))).subject == "alice"
+        assert asked == 1
+        down = False
+        now += REFRESH_AT_MOST_EVERY_SECONDS
+        assert (await verifier.verify(issuer.token("alice"))).subject == "alice"
+
+
+@pytest.mark.parametrize(
+    "discovery",
+    [{"issuer": "https://issuer.example", "jwks_uri": "x"}, {}, [], {"issuer": 7, "jwks_uri": 7}],
+)
+async def test_discovery_document_of_somebody_else(issuer: Issuer, discovery: object) -> None:
+    transport = httpx.MockTransport(lambda _: httpx.Response(200, json=discovery))
+    async with httpx.AsyncClient(transport=transport) as http:
+        with pytest.raises(Unavailable):
+            await TokenVerifier(issuer.url, AUDIENCE, http).verify(issuer.token("alice"))
 
 
 async def test_tokens_of_a_foreign_issuer_implementation(api_settings: Settings) -> None:

@@ -17,6 +17,12 @@ _EMPTY = """
     TRUNCATE ledger_postings, ledger_entries, ledger_accounts, paths, users RESTART IDENTITY CASCADE
 """
 
+_END_LEFTOVERS = """
+    SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    WHERE datname = current_database() AND pid <> pg_backend_pid()
+"""
+"""A failed test can leave transactions behind, and the next one would wait for their locks."""
+
 
 @pytest.fixture(scope="session")
 def shared_ledger_url(postgres_server: Databases) -> Iterator[str]:
@@ -28,6 +34,8 @@ def shared_ledger_url(postgres_server: Databases) -> Iterator[str]:
 @pytest.fixture
 def ledger_url(shared_ledger_url: str) -> str:
     """The shared database, emptied; with triggers off, for the ledger itself refuses TRUNCATE."""
+    with psycopg.connect(shared_ledger_url) as connection:
+        connection.execute(_END_LEFTOVERS)
     empty(shared_ledger_url)
     return shared_ledger_url
 

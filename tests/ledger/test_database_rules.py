@@ -148,15 +148,15 @@ def test_amounts_are_positive(sql: psycopg.Connection, amount: int) -> None:
 
 
 def test_words_outside_the_vocabulary(sql: psycopg.Connection) -> None:
-    for statement in (
-        "INSERT INTO ledger_accounts (kind, owner, currency) VALUES ('gold', 'x', 'CNY')",
-        "INSERT INTO ledger_accounts (kind, owner, currency) VALUES ('fee', 'x', 'cny')",
-        "INSERT INTO ledger_accounts (kind, owner, currency) VALUES ('escrow', 'x', 'CNY')",
-        "INSERT INTO ledger_accounts (kind, owner, currency, path_id)"
-        " VALUES ('fee', 'x', 'CNY', 'p')",
+    insert = "INSERT INTO ledger_accounts (kind, owner, currency, path_id) VALUES (%s, 'x', %s, %s)"
+    for row in (
+        ("gold", "CNY", None),
+        ("fee", "cny", None),
+        ("escrow", "CNY", None),
+        ("fee", "CNY", "path"),
     ):
         with pytest.raises(errors.CheckViolation), sql.transaction():
-            sql.execute(statement.encode())
+            sql.execute(insert, row)
     with pytest.raises(errors.CheckViolation), sql.transaction():
         entry(sql, "k", 1, "maybe")
     with pytest.raises(errors.CheckViolation), sql.transaction():

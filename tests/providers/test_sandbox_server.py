@@ -12,6 +12,7 @@ import sys
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from types import CoroutineType, FrameType
 
 import httpx
 import pytest
@@ -19,6 +20,8 @@ from pydantic import SecretStr
 
 from providers.sandbox_server.app import create_app
 from providers.sandbox_server.config import SandboxOptions, config_from
+from providers.sandbox_server.dispatcher import Dispatcher
+from providers.sandbox_server.store import Store
 from providers.webhooks import ParcelEvent, verify_carrier_webhook
 from runtime.settings import Settings
 from tests.providers.harness import (
@@ -226,3 +229,36 @@ async def test_killed_as_a_process_it_forgets_nothing(tmp_path: Path) -> None:
             finally:
                 process.send_signal(end)
                 assert await process.wait() in (code, 0)
+
+
+@pytest.mark.parametrize("steps", range(4))
+async def test_a_wake_up_at_the_end_does_not_keep_it_alive(tmp_path: Path, steps: int) -> None:
+    """Whatever happens in the moment of stopping, the background task stops."""
+    config = config_from(Settings(data_dir=tmp_path), SandboxOptions())
+    wake = asyncio.Event()
+    store = Store(config, on_commit=wake.set)
+    task = asyncio.create_task(Dispatcher(store, config, wake).run())
+    await eventually(lambda: resting(task))
+    wake.set()
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    task.cancel()
+    done, _pending = await asyncio.wait([task], timeout=5)
+    assert task in done
+    store.close()
+
+
+def resting(task: asyncio.Task[None]) -> bool:
+    """Whether the task waits for something to do."""
+    return any(frame.f_code.co_name == "_rest" for frame in frames(task))
+
+
+def frames(task: asyncio.Task[None]) -> list[FrameType]:
+    """The frames of every coroutine the task is in."""
+    found: list[FrameType] = []
+    coroutine: object = task.get_coro()
+    while isinstance(coroutine, CoroutineType):
+        if coroutine.cr_frame is not None:
+            found.append(coroutine.cr_frame)
+        coroutine = coroutine.cr_await
+    return found

@@ -286,7 +286,7 @@ def test_a_forged_scan_and_an_unknown_carrier() -> None:
 
 @pytest.mark.parametrize("secret", ["", "whsec_", "whsec_%%%", "whsec_秘密", "whsec_YQ"])
 def test_a_malformed_secret_is_our_mistake_and_stays_secret(secret: str) -> None:
-    with pytest.raises(ValueError, match="^a webhook secret must be whsec_ followed by base64$"):
+    with pytest.raises(ValueError, match=r"^a webhook secret must be whsec_ followed by base64$"):
         verify(secret, signed(), BODY, NOW, 300)
 
 

@@ -1,0 +1,206 @@
+"""What every story needs: people with tokens, a front end's requests, and a provider's page to press buttons on."""
+
+from __future__ import annotations
+
+import io
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import httpx
+from PIL import Image
+from pydantic import BaseModel, ConfigDict, TypeAdapter
+
+from deploy.local.errors import LocalError
+from runtime.settings import Settings
+
+_WAIT_SECONDS = 60
+_LOOK_EVERY_SECONDS = 0.2
+
+
+class Shown(BaseModel):
+    """A part of an answer that a story reads; a front end ignores what it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Amount(Shown):
+    """Money in an answer."""
+
+    amount: int
+    text: str
+
+
+class Checkout(Shown):
+    """Where to pay."""
+
+    id: str
+    checkout_url: str | None
+
+
+class ShownSale(Shown):
+    """A sale in an answer."""
+
+    id: str
+    phase: str
+    seller_id: str
+    buyer_id: str
+    total: Amount
+    payment: Checkout
+
+
+class ShownEvent(Shown):
+    """One line of a timeline."""
+
+    at: str
+    actor: str
+    summary: str
+    phase: str
+
+
+class ShownAccount(Shown):
+    """An account of a path."""
+
+    account: str
+    balance: Amount
+    pending_in: Amount
+    pending_out: Amount
+
+
+class ShownTotal(Shown):
+    """A line of the trial balance."""
+
+    kind: str
+    currency: str
+    accounts: int
+    debits: Amount
+    credits: Amount
+    balance: Amount
+
+
+class ShownPayout(Shown):
+    """A payout in an answer."""
+
+    id: str
+    status: str
+    amount: Amount
+
+
+class Id(Shown):
+    """Anything with an id."""
+
+    id: str
+
+
+Seen = TypeVar("Seen")
+Model = TypeVar("Model", bound=BaseModel)
+
+
+@dataclass
+class Person:
+    """Somebody with a token, at their own front end."""
+
+    name: str
+    http: httpx.Client
+
+    def get(self, path: str, shown: type[Model], **params: str | int) -> Model:
+        """Reads one thing."""
+        return shown.model_validate(_content(self.http.get(path, params=params)))
+
+    def get_list(self, path: str, shown: type[Model], **params: str | int) -> list[Model]:
+        """Reads a list, or the items of a page."""
+        content = _content(self.http.get(path, params=params))
+        items = content["items"] if isinstance(content, dict) else content
+        return TypeAdapter(list[shown]).validate_python(items)  # type: ignore[valid-type]
+
+    def post(self, path: str, shown: type[Model], body: object = None) -> Model:
+        """Does something, once."""
+        key = {"Idempotency-Key": uuid.uuid4().hex}
+        answer = self.http.post(path, json={} if body is None else body, headers=key)
+        return shown.model_validate(_content(answer))
+
+    def refused(self, path: str, body: object) -> str:
+        """Tries something that must be refused; the problem's code."""
+        key = {"Idempotency-Key": uuid.uuid4().hex}
+        answer = self.http.post(path, json=body, headers=key)
+        if answer.status_code < 400:
+            raise LocalError(f"{path} was accepted, but should have been refused")
+        return str(answer.json()["code"])
+
+    def upload_picture(self, color: str) -> str:
+        """Uploads a small picture; its id."""
+        png = io.BytesIO()
+        Image.new("RGB", (64, 48), color).save(png, "PNG")
+        answer = self.http.post(
+            "/v1/files",
+            files={"file": ("lamp.png", png.getvalue(), "image/png")},
+            headers={"Idempotency-Key": uuid.uuid4().hex},
+        )
+        return Id.model_validate(_content(answer)).id
+
+
+@dataclass
+class Stage:
+    """The running platform, seen from outside."""
+
+    settings: Settings
+    say: Callable[[str], None]
+    ended: list[tuple[str, str]] = field(default_factory=list)
+    """Title and id of every sale that a story has brought to its end."""
+    _people: dict[str, Person] = field(default_factory=dict)
+
+    def person(self, name: str) -> Person:
+        """Somebody who signs in with the local issuer."""
+        if name not in self._people:
+            answer = httpx.post(f"{self.settings.issuer_url}/token", data={"username": name})
+            token = answer.raise_for_status().json()["access_token"]
+            http = httpx.Client(
+                base_url=self.settings.api_url,
+                headers={"Authorization": f"Bearer {token}"},
+                timeout=30,
+            )
+            self._people[name] = Person(name, http)
+        return self._people[name]
+
+    def pay(self, sale: ShownSale) -> None:
+        """Presses "pay" on the provider's page."""
+        url = sale.payment.checkout_url
+        if url is None:
+            raise LocalError(f"{sale.id} has no page to pay")
+        page = {"action": "pay"}
+        httpx.post(url, data=page, headers={"accept": "application/json"}).raise_for_status()
+
+    def scan(self, tracking_number: str, kind: str) -> None:
+        """The carrier scans a parcel."""
+        base = f"{self.settings.sandbox_base_url}/carrier/parcels"
+        parcel = {"tracking_number": tracking_number, "label_paid_by": "seller"}
+        httpx.post(base, json=parcel).raise_for_status()
+        httpx.post(f"{base}/{tracking_number}/scans", json={"kind": kind}).raise_for_status()
+
+    def until(self, look: Callable[[], Seen], done: Callable[[Seen], bool], what: str) -> Seen:
+        """Looks again and again, as a front end does, until it is done. Raises LocalError after a minute."""
+        deadline = time.monotonic() + _WAIT_SECONDS
+        while True:
+            seen = look()
+            if done(seen):
+                return seen
+            if time.monotonic() > deadline:
+                raise LocalError(f"still waiting after {_WAIT_SECONDS} s: {what}; last seen {seen}")
+            time.sleep(_LOOK_EVERY_SECONDS)
+
+    def until_phase(self, person: Person, sale: ShownSale, phase: str) -> ShownSale:
+        """Waits until the sale stands in this phase."""
+        return self.until(
+            lambda: person.get(f"/v1/sales/{sale.id}", ShownSale),
+            lambda seen: seen.phase == phase,
+            f"{sale.id} becomes {phase}",
+        )
+
+
+def _content(answer: httpx.Response) -> object:
+    if answer.status_code >= 400:
+        request = f"{answer.request.method} {answer.request.url.path}"
+        raise LocalError(f"{request} answered {answer.status_code}: {answer.text[:300]}")
+    return answer.json()

@@ -1,0 +1,148 @@
+"""Who may do what: the whole table, written out a second time, and its effect over HTTP."""
+
+from __future__ import annotations
+
+import itertools
+
+import httpx
+import pytest
+
+from domain.access import Action, Relation, allowed
+from domain.ids import new_id
+from tests.api.client import Api, assert_problem
+
+COLUMNS = ("member", "owner", "buyer", "seller", "operator", "admin")
+EXPECTED = """
+    profile.edit         -  x  -  -  -  -
+    user.list            -  -  -  -  x  x
+    role.grant           -  -  -  -  -  x
+    file.upload          x  -  -  -  -  -
+    listing.create       x  -  -  -  -  -
+    listing.edit         -  x  -  -  -  -
+    sale.place           x  -  -  -  -  -
+    sale.view            -  -  x  x  x  -
+    sale.accept          -  -  -  x  -  -
+    sale.decline         -  -  -  x  -  -
+    sale.ship            -  -  -  x  -  -
+    sale.cancel          -  -  x  x  x  -
+    sale.confirm         -  -  x  -  -  -
+    payment.view         -  -  x  -  x  -
+    refund.view          -  -  x  x  x  -
+    refund.accept_balance - - x  -  -  -
+    destination.add      x  -  -  -  -  -
+    payout.request       x  -  -  -  -  -
+    payout.view          -  x  -  -  x  -
+    balance.view         -  x  -  -  x  -
+    path_statement.view  -  -  x  x  x  -
+    ledger.view          -  -  -  -  x  -
+"""
+TABLE = {row.split()[0]: row.split()[1:] for row in EXPECTED.strip().splitlines()}
+
+
+def test_the_table_is_complete() -> None:
+    assert set(TABLE) == set(Action)
+    assert set(COLUMNS) == set(Relation)
+
+
+@pytest.mark.parametrize(("action", "relation"), itertools.product(Action, Relation))
+def test_each_cell(action: Action, relation: Relation) -> None:
+    expected = TABLE[action][COLUMNS.index(relation)] == "x"
+    assert allowed(action, {relation}) is expected
+    assert allowed(action, set()) is False
+
+
+# Everybody who may ask, and the status each gets. A path that is not for somebody does not exist for them.
+PEOPLE = ("nobody", "member", "buyer", "seller", "operator", "admin")
+ROUTES = {
+    "/v1/me": (401, 200, 200, 200, 200, 200),
+    "/v1/me/balances": (401, 200, 200, 200, 200, 200),
+    "/v1/me/statement": (401, 200, 200, 200, 200, 200),
+    "/v1/me/listings": (401, 200, 200, 200, 200, 200),
+    "/v1/payout-destinations": (401, 200, 200, 200, 200, 200),
+    "/v1/listings": (200, 200, 200, 200, 200, 200),
+    "/v1/users": (401, 403, 403, 403, 200, 200),
+    "/v1/users/{buyer}": (200, 200, 200, 200, 200, 200),
+    "/v1/users/{buyer}/balances": (401, 403, 200, 403, 200, 403),
+    "/v1/users/{buyer}/statement": (401, 403, 200, 403, 200, 403),
+    "/v1/ledger/trial-balance": (401, 403, 403, 403, 200, 403),
+    "/v1/ledger/accounts/fee:platform/statement?currency=CNY": (401, 403, 403, 403, 200, 403),
+    "/v1/paths/{sale}/deadlines": (401, 404, 200, 200, 200, 404),
+    "/v1/paths/{sale}/timeline": (401, 404, 200, 200, 200, 404),
+    "/v1/paths/{sale}/statement": (401, 404, 200, 200, 200, 404),
+    "/v1/paths/{sale}/balances": (401, 404, 200, 200, 200, 404),
+    "/v1/sales/{sale}/deadlines": (401, 404, 200, 200, 200, 404),
+    "/v1/sales/{sale}/timeline": (401, 404, 200, 200, 200, 404),
+    "/v1/sales/{sale}/statement": (401, 404, 200, 200, 200, 404),
+    "/v1/sales/{sale}/balances": (401, 404, 200, 200, 200, 404),
+}
+
+
+async def test_routes(api: Api) -> None:
+    ids = {person: await api.user_id(person) for person in PEOPLE[1:]}
+    api.grant(ids["operator"], "operator")
+    api.grant(ids["admin"], "admin")
+    sale = api.sale(ids["buyer"], ids["seller"])
+    for route, statuses in ROUTES.items():
+        path = route.format(sale=sale, buyer=ids["buyer"])
+        for person, status in zip(PEOPLE, statuses, strict=True):
+            answer = await api.call("GET", path, by=None if person == "nobody" else person)
+            assert answer.status_code == status, f"{person} {path}: {answer.text}"
+
+
+async def test_hidden_and_missing_paths_look_the_same(api: Api) -> None:
+    sale = api.sale(await api.user_id("buyer"), await api.user_id("seller"))
+    missing = new_id("sal")
+    answers = [
+        assert_problem(await api.get(f"/v1/sales/{id}/timeline", by="member"), 404, "not_found")
+        for id in (sale, missing)
+    ]
+    for answer in answers:
+        del answer["instance"], answer["request_id"]
+    assert answers[0] == answers[1]
+
+
+async def test_roles(api: Api) -> None:
+    user_id = await api.user_id("climber")
+    path = f"/v1/users/{user_id}/roles/operator"
+
+    async def change(method: str, by: str, at: str = path) -> httpx.Response:
+        return await api.call(method, at, by=by)
+
+    for method in ("PUT", "DELETE"):
+        assert_problem(await api.call(method, path), 401, "unauthenticated")
+        assert_problem(await change(method, "climber"), 403, "forbidden")
+        answer = await change(method, "root", f"/v1/users/{new_id('usr')}/roles/admin")
+        assert_problem(answer, 404, "not_found")
+        answer = await change(method, "root", f"/v1/users/{user_id}/roles/king")
+        assert assert_problem(answer, 422, "invalid_input")["field"] == "role"
+    for _ in range(2):
+        assert (await change("PUT", "root")).json()["roles"] == ["operator"]
+    assert (await api.get("/v1/users", by="climber")).status_code == 200
+    assert_problem(await change("PUT", "climber"), 403, "forbidden")
+    for _ in range(2):
+        assert (await change("DELETE", "root")).json()["roles"] == []
+    assert_problem(await api.get("/v1/users", by="climber"), 403, "forbidden")
+
+
+async def test_administrators_of_the_settings(api: Api) -> None:
+    assert (await api.get("/v1/me", by="root")).json()["roles"] == ["admin", "operator"]
+
+
+async def test_profile_and_user_pages(api: Api) -> None:
+    answer = await api.call("PATCH", "/v1/me", by="lin", json={"display_name": " 林梅 "})
+    assert answer.json()["display_name"] == "林梅"
+    public = (await api.get(f"/v1/users/{answer.json()['id']}")).json()
+    assert set(public) == {"id", "display_name", "member_since"}
+    for name in ("a", "b", "c"):
+        await api.user_id(f"page-{name}")
+    seen: list[str] = []
+    after = ""
+    while True:
+        params: dict[str, str | int] = {"limit": 3} | ({"after": after} if after else {})
+        page = (await api.get("/v1/users", by="root", **params)).json()
+        seen += [user["id"] for user in page["items"]]
+        if page["next"] is None:
+            break
+        after = page["next"]
+    assert seen == sorted(set(seen))
+    assert answer.json()["id"] in seen

@@ -1,0 +1,110 @@
+"""What a new user does: the README's tour, the demo, and a look into the Temporal UI with a browser."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import sys
+from functools import partial
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Page, async_playwright, expect
+
+from deploy.local.profile import PROJECT
+from deploy.local.stories import sale as stories
+from deploy.local.stories.stage import Id, ShownSale, Stage
+from runtime.settings import Settings
+from tests.platform.conftest import RunningPlatform
+from tests.waiting import eventually
+
+pytestmark = pytest.mark.xdist_group("platform")
+CHROMIUM = shutil.which("chromium")
+_TOUR = re.compile(r"^```sh tour\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+QUIET = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+def test_the_tour_in_the_readme_runs(platform: RunningPlatform) -> None:
+    blocks = _TOUR.findall((PROJECT / "README.md").read_text(encoding="utf-8"))
+    assert len(blocks) >= 6
+    where = f"API={platform.url('API')} SANDBOX={platform.url('SANDBOX')}\n"
+    tour = platform.run("bash", "-euo", "pipefail", "-s", text=where + "".join(blocks))
+    assert tour.returncode == 0, tour.stdout + tour.stderr
+    assert '"phase":"completed"' in tour.stdout
+
+
+def test_the_demo_closes_its_books(platform: RunningPlatform) -> None:
+    for _ in range(2):  # a second run must not trip over the first one's people and balances
+        demo = platform.run(sys.executable, "-m", "deploy.local.demo")
+        assert demo.returncode == 0, demo.stdout + demo.stderr
+        assert "every account of theirs stands at 0" in demo.stdout
+
+
+def test_the_demo_says_when_nothing_runs(platform: RunningPlatform) -> None:
+    elsewhere = RunningPlatform({**platform.environment, "BAIGONG_API_PORT": "1"}, platform.output)
+    demo = elsewhere.run(sys.executable, "-m", "deploy.local.demo")
+    assert demo.returncode == 1
+    [line] = demo.stderr.splitlines()
+    assert "make up" in line
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="Debian's chromium is not installed")
+async def test_an_operator_reads_a_sale_in_the_temporal_ui(
+    platform: RunningPlatform, tmp_path: Path
+) -> None:
+    sale = _accepted_sale(platform)
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        page = await browser.new_page(viewport={"width": 1_500, "height": 1_400})
+        address = f"{platform.url('TEMPORAL_UI')}/namespaces/default/workflows"
+        await _finds_it_in_the_list(page, address, sale)
+        await page.goto(f"{address}/sale-{sale.id}")
+        timer = "CNY 200.00: accepted ends"
+        await expect(page.locator("body")).to_contain_text(timer, timeout=30_000)
+        await page.get_by_text("User Metadata").click()
+        for words in (
+            "CNY 200.00: 1 x",
+            "accepted: waiting for the seller to ship",
+            "Amount: CNY 200.00",
+            "Next deadline: shipment",
+            "If nothing comes: The order is cancelled and the buyer gets everything back.",
+        ):
+            await eventually(partial(_shows, page, words), within_seconds=30, what=words)
+        await page.screenshot(path=tmp_path / "sale.png", full_page=True)
+        await browser.close()
+
+
+async def _shows(page: Page, words: str) -> bool:
+    """Whether the words stand anywhere on the page; the UI shows markdown in frames of its own."""
+    texts = [await frame.locator("body").inner_text() for frame in page.frames]
+    return any(words in text for text in texts)
+
+
+async def _finds_it_in_the_list(page: Page, address: str, sale: ShownSale) -> None:
+    """The list can be filtered by phase."""
+    await page.goto(f'{address}?query=Phase%3D"accepted"')
+    await expect(page.locator("body")).to_contain_text(f"sale-{sale.id}", timeout=30_000)
+
+
+def _accepted_sale(platform: RunningPlatform) -> ShownSale:
+    """A sale that waits for its shipment."""
+    settings = Settings(
+        api_port=int(platform.environment["BAIGONG_API_PORT"]),
+        issuer_port=int(platform.environment["BAIGONG_ISSUER_PORT"]),
+        sandbox_port=int(platform.environment["BAIGONG_SANDBOX_PORT"]),
+    )
+    stage = Stage(settings, say=lambda words: None)
+    maker, buyer = stage.person("hua"), stage.person("jun")
+    lamp = maker.post("/v1/listings", Id, stories.LAMP)
+    sale = buyer.post("/v1/sales", ShownSale, {"lines": [{"listing_id": lamp.id}]})
+    stage.pay(sale)
+    stage.until_phase(buyer, sale, "paid")
+    return maker.post(f"/v1/sales/{sale.id}/accept", ShownSale)
