@@ -5,6 +5,7 @@ from __future__ import annotations
 import uvicorn
 
 from api.app import create_app
+from runtime.leaving import leave
 from runtime.logging import configure
 from runtime.settings import settings
 
@@ -26,3 +27,4 @@ def main() -> None:
 
 if __name__ == "__main__":
     main()
+    leave()

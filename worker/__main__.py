@@ -9,6 +9,7 @@ from temporalio.runtime import PrometheusConfig, Runtime, TelemetryConfig
 
 from db.engine import Database
 from providers.registry import build_providers
+from runtime.leaving import leave
 from runtime.logging import configure
 from runtime.settings import Settings, settings
 from runtime.temporal import connect
@@ -40,3 +41,4 @@ if __name__ == "__main__":
     chosen = settings()
     configure(chosen.log_level)
     asyncio.run(run(chosen))
+    leave()

@@ -26,6 +26,7 @@ from temporalio.client import (
 from activities.sales import payout_schedule
 from domain.payments import DuePage
 from runtime import search_attributes
+from runtime.leaving import leave
 from runtime.settings import Settings, settings
 from runtime.temporal import connect
 from workflows.upkeep import GatherPayouts, RedeliverInbox
@@ -103,3 +104,4 @@ async def main(settings: Settings) -> None:
 
 if __name__ == "__main__":
     asyncio.run(main(settings()))
+    leave()
