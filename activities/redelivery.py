@@ -88,5 +88,5 @@ def _comes_round(
     time like the rows themselves, and old rows cannot crowd out new ones.
     """
     age = extract("epoch", func.now() - since)
-    distance = every.total_seconds()
-    return (age >= distance) & (func.mod(age, distance) < period.total_seconds())
+    distance = int(every.total_seconds())
+    return (age >= distance) & (func.mod(age, distance) < int(period.total_seconds()))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 
 import httpx
 from asgi_correlation_id import CorrelationIdMiddleware
 from fastapi import FastAPI
+from fastapi.middleware.cors import CORSMiddleware
 from fastapi_offline import FastAPIOffline
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 from prometheus_fastapi_instrumentator import Instrumentator
@@ -56,13 +57,13 @@ def create_app(
     app.state.base_url = settings.api_url
     errors.install(app)
     openapi.install(app)
-    _add_middleware(app)
+    _add_middleware(app, settings.cors_origins)
     for router in routes.ROUTERS:
         app.include_router(router)
     return app
 
 
-def _add_middleware(app: FastAPI) -> None:
+def _add_middleware(app: FastAPI, origins: Sequence[str]) -> None:
     """From the inside out: each one added goes around those before it."""
     # Uploads have a limit of their own, which their route applies.
     app.add_middleware(BodyLimit, limit=_BODY_BYTES, unlimited=frozenset({"/v1/files"}))
@@ -74,6 +75,14 @@ def _add_middleware(app: FastAPI) -> None:
         app, include_in_schema=False
     )
     app.add_middleware(CorrelationIdMiddleware, validator=valid_correlation_id)
+    if origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=origins,
+            allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
+            allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "X-Request-ID"],
+            expose_headers=["Idempotency-Replayed", "Retry-After", "X-Request-ID"],
+        )
 
 
 def _lifespan(

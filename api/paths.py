@@ -19,7 +19,9 @@ from api.schemas.paths import DeadlinesView, EventView
 from api.services import ServicesDep
 from db import statements
 from db.queries import paths
+from domain import access
 from domain.access import Action
+from domain.accounts import PATH_BOUND, Account
 from domain.errors import Forbidden, NotFound
 from domain.ids import PathId
 
@@ -57,9 +59,16 @@ async def statement(
 ) -> Page[StatementLineView]:
     """Every posting of the path's journal entries, newest first."""
     async with services.database.transaction() as session:
-        await require_on_path(session, user, Action.PATH_STATEMENT_VIEW, path_id)
+        relations = await require_on_path(session, user, Action.PATH_STATEMENT_VIEW, path_id)
         page = await statements.path_statement(session, path_id, before=after, limit=limit)
-    return statement_view(page)
+    if access.allowed(Action.LEDGER_VIEW, relations):
+        return statement_view(page)
+    return statement_view(page, running_balance=lambda account: _concerns(account, user.id))
+
+
+def _concerns(account: Account, user_id: str) -> bool:
+    """Whether a party may see the account's running balance: the path's own accounts and theirs, nobody else's."""
+    return account.kind in PATH_BOUND or account.owner == user_id
 
 
 async def balances(

@@ -28,6 +28,7 @@ from domain.errors import (
     NotFound,
     OutOfStock,
     OwnListing,
+    PriceChanged,
     SeveralSellers,
     Unavailable,
     UnknownListing,
@@ -72,6 +73,7 @@ SaleCursor = Annotated[SaleId | None, Query(description="`next` of the page befo
         ConfirmationMissing,
         HoldTooLong,
         OutOfStock,
+        PriceChanged,
     ),
 )
 async def place_sale(
@@ -293,6 +295,7 @@ def _order(sale_id: str, body: NewSale, user: Caller, services: Services) -> Sal
         items=tuple(line.item() for line in body.lines),
         delivery=body.delivery,
         made_to_order_confirmed=body.made_to_order_confirmed,
+        expected_total=body.expected_total and body.expected_total.money,
         provider=provider.code,
         max_hold_seconds=provider.max_hold_days * 86_400,
         return_url=str(body.return_url or f"{settings.api_url}/v1/sales/{sale_id}"),

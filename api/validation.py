@@ -25,6 +25,8 @@ _ACCEPTED = {
     "extra_forbidden": "only the documented fields",
     "timezone_aware": "a date and time with a zone, such as 2027-03-01T09:00:00Z",
     "datetime_parsing": "ISO 8601 with a zone, such as 2027-03-01T09:00:00Z",
+    "url_parsing": "an address such as https://shop.example/orders",
+    "url_scheme": "an address that begins with http:// or https://",
     "datetime_from_date_parsing": "ISO 8601 with a zone, such as 2027-03-01T09:00:00Z",
 }
 _ACCEPTED_BY_LIMIT = (

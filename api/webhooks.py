@@ -13,7 +13,7 @@ import structlog
 from fastapi import APIRouter, Path, Request
 from pydantic import Field
 
-from api.errors import problems
+from api.errors import ContentTooLarge, problems
 from api.schemas.base import View
 from api.services import Services, ServicesDep
 from db import inbox
@@ -51,7 +51,7 @@ Code = Annotated[str, Path(max_length=32, pattern="^[a-z][a-z0-9_-]*$")]
     "/carriers/{carrier}",
     operation_id="receiveCarrierWebhook",
     summary="A carrier's scan",
-    responses=problems(WebhookRefused, NotFound),
+    responses=problems(WebhookRefused, NotFound, ContentTooLarge),
 )
 async def carrier_webhook(carrier: Code, request: Request, services: ServicesDep) -> Received:
     """Signed per Standard Webhooks with the carrier's secret."""
@@ -75,7 +75,7 @@ async def carrier_webhook(carrier: Code, request: Request, services: ServicesDep
     "/{provider}",
     operation_id="receiveProviderWebhook",
     summary="A payment company's webhook",
-    responses=problems(WebhookRefused, NotFound),
+    responses=problems(WebhookRefused, NotFound, ContentTooLarge),
 )
 async def provider_webhook(provider: Code, request: Request, services: ServicesDep) -> Received:
     """Signed the way the payment company signs."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from hashlib import sha256
 
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -37,7 +37,8 @@ async def keep(
         )
         .on_conflict_do_nothing(
             index_elements=[InboxRow.source, InboxRow.event_id],
-            index_where=InboxRow.status != "rejected",
+            # As text: with a bound value PostgreSQL cannot match the index once the statement's plan is generic.
+            index_where=text("status <> 'rejected'"),
         )
         .returning(InboxRow.id)
     )

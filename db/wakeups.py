@@ -12,7 +12,14 @@ from db.tables import InboxRow, Path, Payment, Payout, Refund, Sale
 from domain.deadlines import Deadline
 from domain.money import format_money
 from domain.parcels import LabelPayer, ParcelFact, ParcelScan, ScanKind
-from domain.payments import PaymentCase, PaymentState, PayoutCase, RefundCase
+from domain.payments import (
+    PaymentCase,
+    PaymentState,
+    PayoutCase,
+    PayoutState,
+    RefundCase,
+    RefundState,
+)
 from domain.sale import Phase, SaleTerms, deadlines, due_at
 from runtime.settings import Settings
 from runtime.temporal import Start, Tell, Wake
@@ -26,10 +33,24 @@ async def wakeup_for(
     """What to send for this row; None when the row is dealt with or concerns nothing we know yet."""
     if row.source.startswith(CARRIER_PREFIX):
         return await _parcel(session, row)
+    if over := await _over(session, row.subject):
+        await inbox.ignore(session, row, over)
+        return None
     wake = await wake_about(session, row.subject, settings)
     if wake is None:
         await inbox.ignore(session, row, "concerns nothing of ours")
     return wake
+
+
+async def _over(session: AsyncSession, subject: str) -> str | None:
+    """Why news about this refund or payout cannot change anything any more; None when it can."""
+    refund = await session.get(Refund, subject)
+    if refund is not None and refund.status in (RefundState.SUCCEEDED, RefundState.CREDITED):
+        return f"the refund is {refund.status} already"
+    payout = await session.get(Payout, subject)
+    if payout is not None and payout.status in (PayoutState.FAILED, PayoutState.RETURNED):
+        return f"the payout is {payout.status} already"
+    return None
 
 
 async def wake_about(session: AsyncSession, subject: str, settings: Settings) -> Wake | None:

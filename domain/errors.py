@@ -134,6 +134,13 @@ class OutOfStock(DomainError):
     title = "Not enough in stock"
 
 
+class PriceChanged(DomainError):
+    """The total is not the one the buyer saw."""
+
+    code = "price_changed"
+    title = "The price has changed"
+
+
 class HoldTooLong(InvalidInput):
     """The path could last longer than the provider lets us hold the money."""
 

@@ -16,12 +16,13 @@ from domain.errors import (
     InvalidInput,
     OutOfStock,
     OwnListing,
+    PriceChanged,
     SeveralSellers,
     UnknownListing,
     WrongPhase,
 )
 from domain.model import BasisPoints, Instant, Message
-from domain.money import Currency, basis_points_of, times
+from domain.money import Currency, Money, basis_points_of, format_money, times
 from domain.policy import RefundPolicy, SalePolicy
 from domain.postings import JournalEntry, Share
 
@@ -240,6 +241,8 @@ class SaleOrder(Message):
     items: tuple[OrderedItem, ...] = Field(min_length=1, max_length=50)
     delivery: Delivery
     made_to_order_confirmed: bool = False
+    expected_total: Money | None = None
+    """What the buyer was shown; None when they order at whatever it costs now."""
     provider: str
     max_hold_seconds: int
     return_url: str
@@ -280,6 +283,12 @@ def agree(order: SaleOrder, listed: Sequence[ListedItem], now: datetime) -> Sale
         refund_policy=order.refund_policy,
     )
     times(terms.total, 1)
+    if order.expected_total not in (None, Money(amount=terms.total, currency=terms.currency)):
+        raise PriceChanged(
+            f"the total is {format_money(terms.total, terms.currency)}",
+            field="expected_total",
+            accepted=f"{terms.total} {terms.currency}",
+        )
     _require_holdable(order, terms, now)
     return terms
 

@@ -48,6 +48,9 @@ class Settings(BaseSettings):
     public_url: str | None = None
     """Address under which people reach the API; derived from host and port when unset."""
 
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
+    """Comma-separated origins of web front ends that call the API from the browser."""
+
     issuer: str | None = None
     """OIDC issuer whose tokens are accepted; the local issuer when unset."""
     audience: str = "baigong"
@@ -92,7 +95,7 @@ class Settings(BaseSettings):
     graceful_shutdown_seconds: Annotated[int, Field(ge=0, le=600)] = 10
     """How long a worker that stops lets running activities finish."""
 
-    @field_validator("admin_subjects", mode="before")
+    @field_validator("admin_subjects", "cors_origins", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):

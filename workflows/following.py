@@ -48,6 +48,16 @@ class Follower(Attended):
         super().__init__()
         self.looks = 0
 
+    async def look(self) -> object:
+        """Asks the provider how things stand, and has that posted."""
+        raise NotImplementedError
+
+    async def read_the_rest(self) -> None:
+        """A story does not end over unread news: its webhook would have to be delivered again."""
+        while self.news:
+            self.news = False
+            await self.look()
+
     async def until_news(self, poll: Backoff, until: datetime | None, waiting_for: str) -> None:
         """Returns when woken, when it is time to look again, or at `until`, whichever comes first."""
         wait = poll.wait(self.looks)

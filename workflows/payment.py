@@ -43,6 +43,7 @@ class Payment(Follower):
             await self.revive_path(outcome)
         if outcome.result is FundingResult.RETURNING:
             await self.send_back(outcome)
+        await self.read_the_rest()
         return outcome
 
     @workflow.signal

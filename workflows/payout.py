@@ -41,6 +41,7 @@ class Payout(Follower):
             self.tell("On its way; the bank has not answered yet.")
             await self.until_news(case.poll, None, "has the payout arrived?")
             await self.look()
+        await self.read_the_rest()
         self.tell(f"The payout is {self.state}.")
         await workflow.wait_condition(workflow.all_handlers_finished)
         return PayoutOutcome(state=self.state)

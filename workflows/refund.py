@@ -40,6 +40,7 @@ class Refund(Follower):
                 await self.until_news(case.policy.poll, None, "has the refund arrived?")
                 await self.look()
         self.tell(f"The refund is {self.state}.")
+        await self.read_the_rest()
         await workflow.wait_condition(workflow.all_handlers_finished)
         return RefundOutcome(state=self.state)
 

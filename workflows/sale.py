@@ -89,6 +89,7 @@ class Sale(Attended):
 
     async def reservation(self) -> None:
         """The pieces are set aside and the terms frozen, or the order is refused."""
+        at = workflow.now()
         try:
             self.terms = await uninterrupted(
                 workflow.execute_activity_method(
@@ -96,7 +97,7 @@ class Sale(Attended):
                     OpenSale(
                         start=self.start,
                         workflow_id=workflow.info().workflow_id,
-                        at=workflow.now(),
+                        at=at,
                     ),
                     summary="Set the pieces aside and fix the terms",
                     **FIRST,
@@ -108,7 +109,7 @@ class Sale(Attended):
             return
         paid_late_at = self.start.paid_late_at
         if paid_late_at is None:
-            self.enter(Phase.PENDING_PAYMENT, workflow.now())
+            self.enter(Phase.PENDING_PAYMENT, at)
         else:
             self.enter(Phase.PAID, paid_late_at)
 

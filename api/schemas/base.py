@@ -19,7 +19,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from domain.money import Currency, MinorUnits, format_money
+from domain.money import Currency, MinorUnits, Money, format_money
 
 MAX_BIGINT = 2**63 - 1
 """Largest value of a row number."""
@@ -111,6 +111,10 @@ Prose = Annotated[
     str, StringConstraints(strip_whitespace=True, max_length=10_000), AfterValidator(_lines)
 ]
 """Several lines of text, up to 10,000 characters."""
+Remark = Annotated[
+    str, StringConstraints(strip_whitespace=True, max_length=500), AfterValidator(_lines)
+]
+"""A few lines of text, up to 500 characters."""
 Moment = Annotated[AwareDatetime, BeforeValidator(_must_be_text), AfterValidator(_in_range)]
 """A point in time in a request: ISO 8601 with a zone."""
 Utc = Annotated[AwareDatetime, AfterValidator(_utc)]
@@ -122,6 +126,11 @@ class MoneyIn(Body):
 
     amount: MinorUnits = Field(examples=[12_000])
     currency: Currency = Field(default="CNY", examples=["CNY"], description="ISO 4217 code.")
+
+    @property
+    def money(self) -> Money:
+        """The amount as the domain has it."""
+        return Money(amount=self.amount, currency=self.currency)
 
 
 class MoneyView(View):

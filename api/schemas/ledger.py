@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Self
 
 from pydantic import Field
@@ -14,7 +15,7 @@ from db.statements import (
     TrialBalanceLine,
     UserBalance,
 )
-from domain.accounts import AccountKind, Side
+from domain.accounts import Account, AccountKind, Side
 
 
 class UserBalanceView(View):
@@ -72,13 +73,15 @@ class StatementLineView(View):
     side: Side
     amount: MoneyView
     change: MoneyView = Field(description="What it does to the balance; 0 while pending.")
-    balance_after: MoneyView | None
+    balance_after: MoneyView | None = Field(
+        description="Running balance of the account, where the reader may see it."
+    )
     note: str
 
     @classmethod
-    def of(cls, line: StatementLine) -> Self:
+    def of(cls, line: StatementLine, *, running_balance: bool) -> Self:
         """The view of a statement line."""
-        code, after = line.currency, line.balance_after
+        code, after = line.currency, line.balance_after if running_balance else None
         return cls(
             id=line.id,
             entry_id=line.entry_id,
@@ -118,7 +121,13 @@ class TrialBalanceView(View):
         )
 
 
-def statement_view(page: StatementPage) -> Page[StatementLineView]:
-    """A page of a statement, newest first."""
+def statement_view(
+    page: StatementPage, running_balance: Callable[[Account], bool] = lambda account: True
+) -> Page[StatementLineView]:
+    """A page of a statement, newest first; `running_balance` says on which accounts the reader may see it."""
     cursor = None if page.next_before is None else str(page.next_before)
-    return Page(items=[StatementLineView.of(line) for line in page.lines], next=cursor)
+    items = [
+        StatementLineView.of(line, running_balance=running_balance(line.account))
+        for line in page.lines
+    ]
+    return Page(items=items, next=cursor)

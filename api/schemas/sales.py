@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated, Self
 
-from pydantic import AnyHttpUrl, Field, StringConstraints
+from pydantic import AnyHttpUrl, Field, StringConstraints, UrlConstraints
 
-from api.schemas.base import Body, Line, MoneyView, Prose, Utc, View
+from api.schemas.base import Body, Line, MoneyIn, MoneyView, Remark, Utc, View
 from db.queries.sales import SaleRows
 from domain.ids import ListingId
 from domain.sale import Delivery, OrderedItem, Phase, SaleLine, SaleTerms
 
 Code = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,31}$")]
+ReturnUrl = Annotated[AnyHttpUrl, UrlConstraints(max_length=2_000)]
 TrackingNumber = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9-]{4,64}$")]
 
 
@@ -36,15 +37,19 @@ class NewSale(Body):
         strict=True,
         description="The buyer knows that made-to-order pieces cannot be returned without a reason.",
     )
-    return_url: AnyHttpUrl | None = Field(
+    return_url: ReturnUrl | None = Field(
         default=None, description="Where the payment page leads afterwards."
+    )
+    expected_total: MoneyIn | None = Field(
+        default=None,
+        description="The price the buyer saw; the order is refused if it has changed meanwhile.",
     )
 
 
 class Note(Body):
     """A word to the other side."""
 
-    note: Prose = Field(default="", max_length=500, examples=["Thank you!"])
+    note: Remark = Field(default="", examples=["Thank you!"])
 
 
 class ShipmentNote(Note):

@@ -218,9 +218,7 @@ async def running_house(
         database = Database(database_url, settings.database_pool_size)
         stack.push_async_callback(database.aclose)
         providers = await stack.enter_async_context(build_providers(settings))
-        await stack.enter_async_context(
-            build_worker(settings, database, temporal, providers)
-        )
+        await stack.enter_async_context(build_worker(settings, database, temporal, providers))
         await stack.enter_async_context(
             served(create_api(settings, database=database, temporal=temporal), api_socket)
         )
@@ -231,9 +229,7 @@ async def running_house(
                 httpx.AsyncClient(base_url=settings.api_url, timeout=30, trust_env=False)
             ),
             sandbox=await stack.enter_async_context(
-                httpx.AsyncClient(
-                    base_url=settings.sandbox_base_url, headers=key, trust_env=False
-                )
+                httpx.AsyncClient(base_url=settings.sandbox_base_url, headers=key, trust_env=False)
             ),
             temporal=temporal,
             skipper=TimeSkipper(temporal, config=TimeSkippingConfig(enabled=False)),

@@ -6,7 +6,7 @@ import pytest
 
 from tests.stories.house import House, Json
 from tests.stories.money import (
-    all_consumed,
+    all_answered,
     at_provider,
     inbox,
     needs_operator,
@@ -76,12 +76,16 @@ async def test_reordered_webhooks_are_posted_once(house: House) -> None:
     await house.pay(sale)
     await house.pay(sale)
     await house.until(sale, "paid", by=buyer)
-    await eventually(lambda: house.sql("SELECT 1 FROM webhook_inbox WHERE kind = 'payment.declined' AND subject = %s", payment))
+    await eventually(
+        lambda: house.sql(
+            "SELECT 1 FROM webhook_inbox WHERE kind = 'payment.declined' AND subject = %s", payment
+        )
+    )
     assert [kind for kind, _ in await inbox(house, payment)] == [
         "payment.captured",
         "payment.declined",
     ]
-    await all_consumed(house, payment)
+    await all_answered(house, payment)
     assert await house.postings(sale) == FUNDED + SETTLED
     await refunded(house, sale, buyer)
 
@@ -101,7 +105,7 @@ async def test_declined_then_paid(house: House) -> None:
     payment = sale["payment"]["id"]
     await house.misbehave("payment", "decline", subject=payment, reason="insufficient_funds")
     assert (await house.pay(sale)).json()["status"] == "open"
-    await all_consumed(house, payment)
+    await all_answered(house, payment)
     assert (await house.get(f"/v1/sales/{sale['id']}", by=buyer))["phase"] == "pending_payment"
     assert await house.postings(sale) == []
     await house.pay(sale)
@@ -133,7 +137,9 @@ async def test_a_settlement_whose_webhook_never_came_is_found(house: House) -> N
     assert await house.postings(sale) == FUNDED
 
     def grown_older(by: str) -> None:
-        house.sql("UPDATE payments SET created_at = now() - %s::interval WHERE id = %s", by, payment)
+        house.sql(
+            "UPDATE payments SET created_at = now() - %s::interval WHERE id = %s", by, payment
+        )
 
     grown_older("30 minutes")
     await redeliver(house)
@@ -145,7 +151,9 @@ async def test_a_settlement_whose_webhook_never_came_is_found(house: House) -> N
     await refunded(house, sale, buyer)
 
 
-@pytest.mark.parametrize(("column", "wrong", "right"), [("amount", 1, 20_000), ("currency", "USD", "CNY")])
+@pytest.mark.parametrize(
+    ("column", "wrong", "right"), [("amount", 1, 20_000), ("currency", "USD", "CNY")]
+)
 async def test_another_amount_or_currency_calls_an_operator(
     house: House, column: str, wrong: object, right: object
 ) -> None:

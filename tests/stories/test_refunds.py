@@ -7,12 +7,14 @@ import pytest
 from tests.stories.house import DAY, House
 from tests.stories.money import (
     PRICE,
-    all_consumed,
+    all_answered,
     assert_sound,
     at_provider,
     called_off,
     destination,
+    earned,
     payout_at,
+    people,
     provider_moves,
     refund_of,
     take_out,
@@ -37,7 +39,7 @@ async def test_a_refund_that_succeeds(house: House) -> None:
     refund = await refund_of(house, sale, "succeeded", by=buyer)
     assert refund["amount"]["amount"] == PRICE
     assert (await house.postings(sale))[-4:] == PAID_BACK
-    await all_consumed(house, refund["id"])
+    await all_answered(house, refund["id"])
     await house.assert_at_zero(sale)
 
 
@@ -69,7 +71,7 @@ async def test_a_refused_refund_is_taken_as_balance_and_paid_out(house: House) -
     refund = await refund_of(house, sale, "refused", by=buyer)
     assert (await house.get(f"/v1/sales/{sale['id']}", by=buyer))["phase"] == "refunding"
     accept = f"/v1/refunds/{refund['id']}/accept-balance"
-    await all_consumed(house, refund["id"])
+    await all_answered(house, refund["id"])
     assert await house.payable(buyer) == 0
 
     stranger = await house.call("POST", accept, by="somebody-else")
@@ -86,6 +88,8 @@ async def test_a_refused_refund_is_taken_as_balance_and_paid_out(house: House) -
     assert await house.payable(buyer) == PRICE
     await house.assert_at_zero(sale)
     await destination(house, buyer)
+    # The provider keeps its fee of the refused refund: somebody else's money must be there as well.
+    await earned(house, people()[1])
     payout = await take_out(house, buyer)
     await payout_at(house, payout, "paid", by=buyer)
     assert await house.payable(buyer) == 0

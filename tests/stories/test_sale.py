@@ -155,9 +155,7 @@ async def test_of_a_single_minor_unit_the_commission_rounds_to_nothing(house: Ho
 
 
 async def test_of_a_single_minor_unit_the_royalty_may_take_all(house: House) -> None:
-    deal, _ = await Deal.shipped(
-        house, price=1, royalty_basis_points=9_200, royalty_sku="sku-all"
-    )
+    deal, _ = await Deal.shipped(house, price=1, royalty_basis_points=9_200, royalty_sku="sku-all")
     await deal.act("confirm", deal.buyer)
     assert await house.postings(deal.sale) == funded(1) + released(0, 0, **{"sku-all": 1})
     assert await house.payable(deal.seller) == 0

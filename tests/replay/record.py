@@ -1,0 +1,202 @@
+"""Records the histories that the replay tests run: `python -m tests.replay.record`.
+
+Drives every story once against servers of its own and writes what Temporal kept of it, with the commands of the code
+that made it. Record again only what a new version of the code is allowed to break: see test_replay.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import sys
+import tempfile
+from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
+from pathlib import Path
+
+from domain.policy import SalePolicy
+from runtime.logging import configure
+from tests.api.issuer import running_issuer
+from tests.replay.commands import HISTORIES, clean, commands_file, history, replay
+from tests.servers import Databases, running_postgres, running_temporal
+from tests.stories.house import House, Json
+from tests.stories.money import (
+    called_off,
+    destination,
+    earned,
+    payment_reference,
+    payout_at,
+    people,
+    provider_moves,
+    refund_of,
+    take_out,
+)
+from tests.stories.parts import house_of_parts
+from tests.waiting import eventually
+
+Recorded = dict[str, str]
+"""Name of the history -> workflow id."""
+
+
+async def happy_sale(house: House) -> Recorded:
+    buyer, seller = people()
+    sale = await house.paid(await house.listing(seller), by=buyer)
+    number = await house.shipped(sale, by=seller)
+    await house.scan(number, "in_transit")
+    await house.scan(number, "delivered")
+    await house.until(sale, "delivered", by=buyer)
+    await house.act(sale, "confirm", by=buyer)
+    return {"sale_happy": f"sale-{sale['id']}", "payment_captured": _payment(sale)}
+
+
+async def declined_sale(house: House) -> Recorded:
+    buyer, seller = people()
+    sale = await house.paid(await house.listing(seller), by=buyer)
+    await house.act(sale, "decline", by=seller)
+    await house.until(sale, "refunded", by=buyer)
+    refund = await refund_of(house, sale, "succeeded", by=buyer)
+    return {"sale_declined": f"sale-{sale['id']}", "refund_succeeded": f"refund-{refund['id']}"}
+
+
+async def expired_sale(house: House) -> Recorded:
+    buyer, seller = people()
+    sale = await house.order(await house.listing(seller), by=buyer)
+    await house.until(sale, "expired", by=buyer)
+    return {"sale_expired": f"sale-{sale['id']}", "payment_expired": _payment(sale)}
+
+
+async def revived_sale(house: House) -> Recorded:
+    buyer, seller = people()
+    sale = await house.order(await house.listing(seller), by=buyer)
+    await house.misbehave("payment", "late_capture", subject=sale["payment"]["id"])
+    await house.act(sale, "cancel", by=buyer)
+    await house.until(sale, "expired", by=buyer)
+    await house.pay(sale)
+    await house.until(sale, "paid", by=buyer)
+    workflow = house.workflow(f"sale-{sale['id']}")
+
+    async def runs_again() -> bool:
+        status = (await workflow.describe()).status
+        return status is not None and status.name == "RUNNING"
+
+    await eventually(runs_again)
+    await house.act(sale, "cancel", by=buyer)
+    await house.until(sale, "refunded", by=buyer)
+    return {"sale_revived": f"sale-{sale['id']}", "payment_late": _payment(sale)}
+
+
+async def lost_parcel(house: House) -> Recorded:
+    buyer, seller = people()
+    sale = await house.paid(await house.listing(seller), by=buyer)
+    number = await house.shipped(sale, by=seller)
+    await house.scan(number, "lost", "platform")
+    await house.until(sale, "refunded", by=buyer)
+    return {"sale_parcel_lost": f"sale-{sale['id']}"}
+
+
+async def polled_payment(house: House) -> Recorded:
+    buyer, seller = people()
+    sale = await house.order(await house.listing(seller), by=buyer)
+    await house.misbehave("webhook", "drop", subject=sale["payment"]["id"])
+    await house.pay(sale)
+    await house.until(sale, "paid", by=buyer)
+    return {"payment_polled": _payment(sale)}
+
+
+async def settled_later(house: House) -> Recorded:
+    buyer, seller = people()
+    sale = await house.order(await house.listing(seller), by=buyer)
+    await house.misbehave("payment", "settle_later", subject=sale["payment"]["id"])
+    await house.pay(sale)
+    await house.until(sale, "paid", by=buyer)
+    await house.workflow(_payment(sale)).result()
+    await provider_moves(house, "payments", payment_reference(house, sale))
+    query = "SELECT 1 FROM payments WHERE id = %s AND settled_at IS NOT NULL"
+    await eventually(lambda: house.sql(query, sale["payment"]["id"]))
+    return {"payment_settled_later": _payment(sale)}
+
+
+async def refused_refund(house: House) -> Recorded:
+    sale, buyer = await called_off(house, "refund_refused")
+    refund = await refund_of(house, sale, "refused", by=buyer)
+    await house.post(f"/v1/refunds/{refund['id']}/accept-balance", by=buyer)
+    return {"refund_refused": f"refund-{refund['id']}"}
+
+
+async def payouts(house: House) -> Recorded:
+    names: Recorded = {}
+    for end, effect in (("paid", None), ("failed", "payout_failed"), ("polled", "payout_hold")):
+        _, seller = people()
+        await earned(house, seller)
+        await destination(house, seller)
+        if effect:
+            await house.misbehave("payout", effect)
+        payout = await take_out(house, seller)
+        if end == "polled":
+            await payout_at(house, payout, "in_transit", by=seller)
+            theirs = (await house.sandbox.get("/v1/payouts")).json()["data"][0]
+            await provider_moves(house, "payouts", theirs["reference"], to="paid")
+        await payout_at(house, payout, "paid" if end == "polled" else end, by=seller)
+        names["payout_held" if end == "polled" else f"payout_{end}"] = f"payout-{payout['id']}"
+    return names
+
+
+STORIES: tuple[Callable[[House], Awaitable[Recorded]], ...] = (
+    happy_sale,
+    declined_sale,
+    expired_sale,
+    revived_sale,
+    lost_parcel,
+    polled_payment,
+    settled_later,
+    refused_refund,
+    payouts,
+)
+
+
+def _payment(sale: Json) -> str:
+    return f"payment-{sale['payment']['id']}"
+
+
+async def _write(house: House, name: str, workflow_id: str) -> None:
+    workflow = house.workflow(workflow_id)
+    await workflow.result()
+    recording = (await workflow.fetch_history()).to_json()
+    (HISTORIES / f"{name}.json").write_text(clean(recording, socket.gethostname()))
+    lines, failure = await replay(history(name))
+    if failure is not None:
+        raise failure
+    commands_file(name).write_text("\n".join(lines) + "\n")
+    print(f"{name}: {len(lines)} lines")
+
+
+async def main() -> None:
+    """Records on servers of its own."""
+    configure("ERROR")
+    HISTORIES.mkdir(exist_ok=True)
+    policy = SalePolicy(payment_seconds=3, poll_first_seconds=1)
+    with ExitStack() as stack:
+        server = stack.enter_context(running_postgres())
+        url = stack.enter_context(Databases(server.url_of("postgres")).fresh())
+        issuer = stack.enter_context(running_issuer())
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        async with (
+            running_temporal() as temporal,
+            house_of_parts(
+                temporal.address,
+                url,
+                issuer,
+                folder,
+                sale_policy=policy,
+            ) as parts,
+        ):
+            for story in STORIES:
+                for name, workflow_id in (await story(parts.house)).items():
+                    await _write(parts.house, name, workflow_id)
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
+    sys.stdout.flush()
+    os._exit(0)  # the SDK's threads can abort the interpreter's shutdown on Python 3.11
