@@ -13,26 +13,20 @@ from activities.sales import sale_of, terms_of
 from activities.settlement import refund_escrow
 from activities.transitions import advance, happened
 from db.tables import Path, Payment, Refund
+from domain.errors import ProviderMismatch
+from domain.ids import revived_workflow_id
 from domain.money import format_money
-from domain.payments import FundingResult
+from domain.payments import FollowPayment, FundingResult, PaymentOutcome, RefundState
 from domain.sale import Event, Phase, deadlines, due_at, next_phase
 from ledger import journal
 
 
-class Funding(NamedTuple):
-    """What became of the money on its path."""
-
-    result: FundingResult
-    refund_id: str | None = None
-
-
-async def recalled(session: AsyncSession, payment: Payment) -> Funding:
-    """What an earlier attempt of the same look has committed, when its answer was lost."""
+async def recalled(session: AsyncSession, payment: Payment) -> PaymentOutcome:
+    """What became of a captured payment, whichever look has posted it: its answer may have been lost."""
     event = await happened(session, _funded_key(payment))
     if event is None:
-        return Funding(FundingResult.FUNDED)
-    refund_id = event.data.get("refund_id")
-    return Funding(FundingResult(str(event.data["result"])), str(refund_id) if refund_id else None)
+        raise ProviderMismatch(f"{payment.id} is captured, but no event tells what became of it")
+    return PaymentOutcome.model_validate(event.data)
 
 
 def _funded_key(payment: Payment) -> str:
@@ -42,31 +36,34 @@ def _funded_key(payment: Payment) -> str:
 class PathHooks(NamedTuple):
     """Each is called with the path's row locked, inside the transaction that posts the money."""
 
-    funded: Callable[[AsyncSession, Path, Payment, datetime], Awaitable[Funding]]
+    funded: Callable[[AsyncSession, Path, Payment, FollowPayment], Awaitable[PaymentOutcome]]
     unfunded: Callable[[AsyncSession, Path, Payment, datetime], Awaitable[None]]
     refunded: Callable[[AsyncSession, Path, Refund, datetime], Awaitable[None]]
 
 
 async def _sale_funded(
-    session: AsyncSession, path: Path, payment: Payment, at: datetime
-) -> Funding:
+    session: AsyncSession, path: Path, payment: Payment, look: FollowPayment
+) -> PaymentOutcome:
     """The escrow is full: in time the sale is paid; late it is revived if the pieces are still there, else refunded."""
     terms = await terms_of(session, path.id)
     phase = Phase(path.phase)
     amount = format_money(payment.amount, payment.currency)
     key = _funded_key(payment)
+    outcome = PaymentOutcome(result=FundingResult.FUNDED, at=look.at)
     if phase is Phase.PENDING_PAYMENT:
-        event, funding = Event.PAYMENT_CAPTURED, Funding(FundingResult.FUNDED)
-        words = f"Paid: {amount} in escrow"
-    elif await stock.reserve(session, terms, at):
-        event, funding = Event.LATE_PAYMENT_ACCEPTED, Funding(FundingResult.REVIVED)
+        event, words = Event.PAYMENT_CAPTURED, f"Paid: {amount} in escrow"
+    elif await stock.reserve(session, terms, look.at):
+        event = Event.LATE_PAYMENT_ACCEPTED
         words = f"Paid after the order had expired; the pieces were still there: {amount} in escrow"
+        if look.late:
+            outcome = PaymentOutcome(result=FundingResult.REVIVED, at=look.at)
+            path.workflow_id = revived_workflow_id(path.workflow_id)
     else:
         event = Event.LATE_PAYMENT_RETURNED
-        refund_id = await refund_escrow(session, path.id, key, event)
-        funding = Funding(FundingResult.RETURNING, refund_id)
-        (await sale_of(session, path.id)).end_reason = event
         words = f"Paid after the order had expired and the pieces were gone: {amount} goes back"
+        refund_id = await refund_escrow(session, path.id, key, event)
+        outcome = PaymentOutcome(result=FundingResult.RETURNING, at=look.at, refund_id=refund_id)
+        (await sale_of(session, path.id)).end_reason = event
     entered = next_phase(phase, event)
     advance(
         session,
@@ -76,10 +73,10 @@ async def _sale_funded(
         phase=entered,
         actor="provider",
         summary=words,
-        deadlines=deadlines(terms, entered, due_at(terms, entered, at)),
-        data={"result": funding.result, "refund_id": funding.refund_id},
+        deadlines=deadlines(terms, entered, due_at(terms, entered, look.at)),
+        data=outcome.model_dump(mode="json"),
     )
-    return funding
+    return outcome
 
 
 async def _sale_unfunded(session: AsyncSession, path: Path, payment: Payment, at: datetime) -> None:
@@ -109,14 +106,15 @@ async def _sale_refunded(session: AsyncSession, path: Path, refund: Refund, at: 
     phase = next_phase(Phase(path.phase), Event.REFUNDED)
     await journal.require_empty(session, path.id)
     amount = format_money(refund.amount, refund.currency)
+    credited = refund.status == RefundState.CREDITED
     advance(
         session,
         path,
         key=f"{refund.id}/ended",
         kind=Event.REFUNDED,
         phase=phase,
-        actor="provider",
-        summary=f"{amount} is back with the buyer",
+        actor="system" if credited else "provider",
+        summary=f"{amount} is {'on the balance of' if credited else 'back with'} the buyer",
         deadlines=(),
         closed_at=at,
         data={"refund_id": refund.id},

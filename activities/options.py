@@ -23,23 +23,26 @@ MONEY: Options = {
 }
 """One transaction on our own database. Tried until it is done: refusals are not retryable by their type."""
 
-FIRST: Options = {
-    "start_to_close_timeout": timedelta(seconds=30),
+UPKEEP: Options = {
+    "start_to_close_timeout": timedelta(minutes=5),
     "retry_policy": RetryPolicy(
-        initial_interval=timedelta(milliseconds=200),
-        maximum_interval=timedelta(seconds=10),
-        maximum_attempts=60,
+        initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=30)
     ),
 }
-"""The first step of a path, which may get bad input: given up after about ten minutes, before any money came."""
+"""A batch of recurring work, many short transactions."""
 
 PROVIDER: Options = {
     "start_to_close_timeout": timedelta(seconds=60),
     "retry_policy": RetryPolicy(
-        initial_interval=timedelta(milliseconds=500), maximum_interval=timedelta(minutes=5)
+        initial_interval=timedelta(milliseconds=500),
+        maximum_interval=timedelta(seconds=60),
+        maximum_attempts=8,
     ),
 }
-"""A call to a payment company and the transaction that records its answer."""
+"""A call to a payment company and the transaction that records its answer.
+
+Given up after about two minutes: the story then asks anew, with the time of day, since deadlines count from it.
+"""
 
 PRESENT: Options = {
     "start_to_close_timeout": timedelta(seconds=30),
@@ -50,3 +53,6 @@ PRESENT: Options = {
     ),
 }
 """Asking a payment company for a page to pay: given up after about five minutes, and the order with it."""
+
+CATCH_UP = timedelta(seconds=20)
+"""How long an act waits for news that the books have and its story does not have yet."""

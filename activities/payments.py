@@ -8,7 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 from temporalio import activity
 
-from activities.funding import HOOKS, Funding, recalled
+from activities.funding import HOOKS, recalled
 from activities.transitions import lock_path
 from db import inbox
 from db.engine import Database
@@ -99,50 +99,47 @@ class Payments:
     ) -> PaymentOutcome:
         path = await lock_path(session, payment.path_id)
         row = await _locked(session, payment.id)
-        funding = Funding(FundingResult.WAITING)
+        outcome = PaymentOutcome(result=FundingResult.WAITING, at=request.at)
         if theirs is not None:
             _require_same(row, theirs)
             row.reference = theirs.reference
         if theirs is not None and theirs.status is PaymentStatus.CAPTURED:
-            if row.status != PaymentState.CAPTURED:
-                await self._fund(session, row, request.at)
-                funding = await HOOKS[path.kind].funded(session, path, row, request.at)
-            elif row.captured_at == request.at:
-                # The same look once more: the worker was killed after the commit.
-                funding = await recalled(session, row)
-            else:
-                funding = Funding(FundingResult.FUNDED)
-            await self._settle(session, row, theirs, request.at)
-        elif row.status == PaymentState.EXPIRED:
-            funding = Funding(FundingResult.EXPIRED)
-        elif request.close or (theirs and theirs.status is PaymentStatus.CANCELED):
+            new = row.status != PaymentState.CAPTURED
+            await self._take_in(session, row, theirs, request.at)
+            if new:
+                return await HOOKS[path.kind].funded(session, path, row, request)
+            return await recalled(session, row)
+        if row.status == PaymentState.EXPIRED:
+            return outcome.model_copy(update={"result": FundingResult.EXPIRED})
+        if request.close or (theirs and theirs.status is PaymentStatus.CANCELED):
             row.status = PaymentState.EXPIRED
             await HOOKS[path.kind].unfunded(session, path, row, request.at)
-            funding = Funding(FundingResult.EXPIRED)
-        return PaymentOutcome(result=funding.result, refund_id=funding.refund_id, at=request.at)
+            return outcome.model_copy(update={"result": FundingResult.EXPIRED})
+        return outcome
 
-    async def _fund(self, session: AsyncSession, row: Payment, at: datetime) -> None:
-        row.status = PaymentState.CAPTURED
-        row.captured_at = at
-        row.hold_deadline = at + timedelta(days=self.providers.get(row.provider).max_hold_days)
-        await journal.post(
-            session,
-            postings.fund(f"{row.id}/fund", row.path_id, row.provider, row.amount, row.currency),
-        )
-
-    async def _settle(
+    async def _take_in(
         self, session: AsyncSession, row: Payment, theirs: ProviderPayment, at: datetime
     ) -> None:
-        if not theirs.settled or row.settled_at is not None:
-            return
-        row.fee = theirs.fee
-        row.settled_at = at
-        await journal.post(
-            session,
-            postings.settle(
-                f"{row.id}/settle", row.path_id, row.provider, row.amount, theirs.fee, row.currency
-            ),
-        )
+        """FUND at the capture and the settlement when it has come: one group, so that locks are taken in one order."""
+        entries = []
+        if row.status != PaymentState.CAPTURED:
+            row.status = PaymentState.CAPTURED
+            row.captured_at = at
+            row.hold_deadline = at + timedelta(days=self.providers.get(row.provider).max_hold_days)
+            entries.append(
+                postings.fund(f"{row.id}/fund", row.path_id, row.provider, row.amount, row.currency)
+            )
+        if theirs.settled and row.settled_at is None:
+            row.fee = theirs.fee
+            row.settled_at = at
+            key = f"{row.id}/settle"
+            entries.append(
+                postings.settle(
+                    key, row.path_id, row.provider, row.amount, theirs.fee, row.currency
+                )
+            )
+        if entries:
+            await journal.post(session, *entries)
 
     async def _read(self, payment: Payment, *, close: bool) -> ProviderPayment | None:
         provider = self.providers.get(payment.provider)

@@ -128,10 +128,7 @@ class Payouts:
                 raise NotFound(f"there is no payout {request.payout_id}")
             destination = await session.get_one(PayoutDestination, payout.destination_id)
             seen = await inbox.newest(session, payout.id)
-        if payout.status in ENDED:
-            theirs = None
-        else:
-            theirs = await self._read_or_submit(payout, destination)
+        theirs = await self._read_or_submit(payout, destination)
         async with self.database.transaction() as session:
             outcome = await self._post(session, payout, theirs, request)
             await inbox.consume(session, payout.id, up_to=seen)
@@ -148,13 +145,14 @@ class Payouts:
             await session.scalars(select(Payout).where(Payout.id == payout.id).with_for_update())
         ).one()
         before = PayoutState(row.status)
+        after = PayoutState.FAILED if theirs is None else _STATES[theirs.status]
         if before in ENDED:
+            _require_agreement(row, after)
             return PayoutOutcome(state=before)
         if theirs is not None:
             _require_same(row, theirs)
             row.reference = theirs.reference
             row.failure_reason = theirs.failure_reason
-        after = PayoutState.FAILED if theirs is None else _STATES[theirs.status]
         if after in (PayoutState.PAID, PayoutState.RETURNED) and before is not PayoutState.PAID:
             await journal.post(
                 session,
@@ -186,7 +184,7 @@ class Payouts:
         if payout.reference is not None:
             return await provider.get_payout(payout.reference)
         found = await provider.find_payout(payout.operation_id)
-        if found is not None:
+        if found is not None or payout.status in ENDED:
             return found
         try:
             return await provider.create_payout(
@@ -212,7 +210,7 @@ class Payouts:
                 payout_id=new_id("pyo"),
                 user_id=payee.user_id,
                 currency=payee.currency,
-                poll=self.policy.poll,
+                policy=self.policy,
             )
             for payee in payees
         )
@@ -257,6 +255,12 @@ async def _close_destination(session: AsyncSession, destination_id: str) -> None
         .where(PayoutDestination.id == destination_id, PayoutDestination.status == "active")
         .values(status="failed")
     )
+
+
+def _require_agreement(row: Payout, theirs: PayoutState) -> None:
+    """Raises ProviderMismatch when a payout whose money we put back is on its way or paid after all."""
+    if theirs not in ENDED:
+        raise ProviderMismatch(f"{row.id} is {row.status} here and {theirs} at the provider")
 
 
 def _require_same(ours: Payout, theirs: ProviderPayout) -> None:

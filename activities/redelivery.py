@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 import structlog
 from sqlalchemy import ColumnElement, extract, func, select
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 from temporalio import activity
@@ -14,15 +15,17 @@ from temporalio.service import RPCError
 
 from db import inbox
 from db.engine import Database
-from db.tables import Payment, Payout
+from db.tables import InboxRow, Payment, Payout, Refund
 from db.wakeups import wake_about, wakeup_for
 from domain.payments import PaymentState, PayoutState, Redelivered
 from runtime.settings import Settings
 from runtime.temporal import Tell, Wake, send
 
-_BATCH = 500
-_LOOK_FOR_SETTLEMENT = timedelta(hours=1)
-_LOOK_FOR_RETURN = timedelta(days=1)
+_BATCH = 200
+_HOURLY = timedelta(hours=1)
+_DAILY = timedelta(days=1)
+_LATE_MONEY_WITHIN = timedelta(days=3, hours=1)
+"""How long an expired payment is looked at: a capture whose webhook was lost is somebody's money."""
 _RETURNS_WITHIN = timedelta(days=30)
 """A bank can send a paid payout back for this long."""
 
@@ -41,36 +44,59 @@ class Redelivery:
     async def redeliver(self) -> Redelivered:
         """Hands a batch of due rows to their workflows again; a failure leaves the row for the next round."""
         async with self.database.transaction() as session:
-            rows = await inbox.due_for_redelivery(session, _BATCH)
-            wakeups = [await wakeup_for(session, row, self.settings) for row in rows]
-            wakeups += [
-                await wake_about(session, subject, self.settings)
-                for subject in await self._worth_a_look(session)
-            ]
-        for wakeup in wakeups:
-            if wakeup is not None:
-                await self._send(wakeup)
-        return Redelivered(rows=len(wakeups))
+            rows = await inbox.claim_due(session, _BATCH)
+            subjects = await self._worth_a_look(session)
+        for row_id in rows:
+            await self._redeliver(row_id)
+        for subject in subjects:
+            async with self.database.transaction() as session:
+                wakeup = await wake_about(session, subject, self.settings)
+            await self._send(wakeup)
+        return Redelivered(rows=len(rows) + len(subjects))
+
+    async def _redeliver(self, row_id: int) -> None:
+        try:
+            async with self.database.transaction() as session:
+                row = await session.get_one(InboxRow, row_id)
+                wakeup = await wakeup_for(session, row, self.settings)
+        except (ValueError, DBAPIError) as unreadable:
+            # One row that cannot be understood must not keep the others from being delivered.
+            log.error("inbox row not understood", row=row_id, reason=str(unreadable))
+            return
+        await self._send(wakeup)
 
     async def _worth_a_look(self, session: AsyncSession) -> list[str]:
-        """Captures that have not settled, hourly; paid payouts that a bank may have sent back, daily."""
+        """What can still change, or should have, although no webhook came; each looked at once per distance."""
         period = timedelta(seconds=self.settings.redelivery_every_seconds)
         unsettled = select(Payment.id).where(
             Payment.status == PaymentState.CAPTURED,
             Payment.settled_at.is_(None),
-            _comes_round(Payment.created_at, _LOOK_FOR_SETTLEMENT, period),
+            _comes_round(Payment.created_at, _HOURLY, period),
+        )
+        late = select(Payment.id).where(
+            Payment.status == PaymentState.EXPIRED,
+            Payment.expires_at > func.now() - _LATE_MONEY_WITHIN,
+            _comes_round(Payment.expires_at, _DAILY, period),
+        )
+        unfinished_refunds = select(Refund.id).where(
+            Refund.ended_at.is_(None), _comes_round(Refund.created_at, _DAILY, period)
+        )
+        unfinished_payouts = select(Payout.id).where(
+            Payout.ended_at.is_(None), _comes_round(Payout.created_at, _DAILY, period)
         )
         returnable = select(Payout.id).where(
             Payout.status == PayoutState.PAID,
             Payout.ended_at > func.now() - _RETURNS_WITHIN,
-            _comes_round(Payout.ended_at, _LOOK_FOR_RETURN, period),
+            _comes_round(Payout.ended_at, _DAILY, period),
         )
         found: list[str] = []
-        for query in (unsettled, returnable):
+        for query in (unsettled, late, unfinished_refunds, unfinished_payouts, returnable):
             found += await session.scalars(query.limit(_BATCH))
         return found
 
-    async def _send(self, wakeup: Wake | Tell) -> None:
+    async def _send(self, wakeup: Wake | Tell | None) -> None:
+        if wakeup is None:
+            return
         try:
             await send(self.temporal, self.settings.temporal_task_queue, wakeup)
         except RPCError as missed:

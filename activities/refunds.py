@@ -7,13 +7,16 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from temporalio import activity
 
 from activities.funding import HOOKS
-from activities.transitions import lock_path
+from activities.transitions import advance, lock_path
 from db import inbox
 from db.engine import Database
-from db.tables import Payment, Refund
+from db.tables import Path, Payment, Refund
 from domain import postings
+from domain.deadlines import Deadline, planned
 from domain.errors import NotFound, ProviderMismatch, ProviderRefused
+from domain.money import format_money
 from domain.payments import FollowRefund, RefundOutcome, RefundState
+from domain.postings import JournalEntry
 from ledger import journal
 from providers.base import ProviderRefund, RefundRequest, RefundStatus
 from providers.registry import ProviderRegistry
@@ -38,76 +41,18 @@ class Refunds:
     async def follow(self, request: FollowRefund) -> RefundOutcome:
         """Submits the refund if the provider does not have it yet, reads it, and posts what has happened."""
         refund, payment_reference = await self._refund(request.refund_id)
-        if refund.status in ENDED:
-            async with self.database.transaction() as session:
-                await inbox.consume(session, refund.id)
-            return RefundOutcome(state=RefundState(refund.status))
-        if request.credit:
-            return await self._credit(request)
         async with self.database.transaction() as session:
             seen = await inbox.newest(session, refund.id)
         theirs = await self._read_or_submit(refund, payment_reference)
         async with self.database.transaction() as session:
-            outcome = await self._post(session, refund, theirs, request)
-            await inbox.consume(session, refund.id, up_to=seen)
-        return outcome
-
-    async def _post(
-        self,
-        session: AsyncSession,
-        refund: Refund,
-        theirs: ProviderRefund | None,
-        request: FollowRefund,
-    ) -> RefundOutcome:
-        path = await lock_path(session, refund.path_id)
-        row = await _locked(session, refund.id)
-        if row.status in ENDED:
-            return RefundOutcome(state=RefundState(row.status))
-        state = RefundState.REFUSED if theirs is None else _STATES[theirs.status]
-        row.status = state
-        if theirs is not None:
-            _require_same(row, theirs)
-            row.reference = theirs.reference
-            row.failure_reason = theirs.failure_reason
-        if state is RefundState.SUCCEEDED:
-            row.ended_at = request.at
-            await journal.post(
-                session,
-                postings.refund_paid(
-                    f"{row.id}/paid",
-                    row.path_id,
-                    row.id,
-                    row.provider,
-                    row.amount,
-                    row.currency,
-                ),
-            )
-            await HOOKS[path.kind].refunded(session, path, row, request.at)
-        return RefundOutcome(state=state)
-
-    async def _credit(self, request: FollowRefund) -> RefundOutcome:
-        async with self.database.transaction() as session:
-            refund = await session.get(Refund, request.refund_id)
-            if refund is None:
-                raise NotFound(f"there is no refund {request.refund_id}")
             path = await lock_path(session, refund.path_id)
             row = await _locked(session, refund.id)
-            if row.status not in ENDED:
-                row.status = RefundState.CREDITED
-                row.ended_at = request.at
-                await journal.post(
-                    session,
-                    postings.refund_to_balance(
-                        f"{row.id}/credited",
-                        row.path_id,
-                        row.id,
-                        row.payer_id,
-                        row.amount,
-                        row.currency,
-                    ),
-                )
-                await HOOKS[path.kind].refunded(session, path, row, request.at)
-            await inbox.consume(session, row.id)
+            state = RefundState.REFUSED if theirs is None else _STATES[theirs.status]
+            if row.status in ENDED:
+                _require_agreement(row, state)
+            else:
+                await _post(session, path, row, theirs, state, request)
+            await inbox.consume(session, refund.id, up_to=seen)
             return RefundOutcome(state=RefundState(row.status))
 
     async def _read_or_submit(self, refund: Refund, payment: str) -> ProviderRefund | None:
@@ -116,7 +61,7 @@ class Refunds:
         if refund.reference is not None:
             return await provider.get_refund(refund.reference)
         found = await provider.find_refund(refund.operation_id)
-        if found is not None:
+        if found is not None or refund.status in ENDED:
             return found
         try:
             return await provider.create_refund(
@@ -140,6 +85,80 @@ class Refunds:
             if payment.reference is None:
                 raise ProviderMismatch(f"{payment.id} has no reference at the provider")
             return refund, payment.reference
+
+
+async def _post(
+    session: AsyncSession,
+    path: Path,
+    row: Refund,
+    theirs: ProviderRefund | None,
+    state: RefundState,
+    request: FollowRefund,
+) -> None:
+    if theirs is not None:
+        _require_same(row, theirs)
+        row.reference = theirs.reference
+        row.failure_reason = theirs.failure_reason
+    before, row.status = row.status, state
+    if state is RefundState.SUCCEEDED:
+        paid = postings.refund_paid(
+            f"{row.id}/paid", row.path_id, row.id, row.provider, row.amount, row.currency
+        )
+        await _end(session, path, row, paid, request)
+    elif state is RefundState.REFUSED and request.credit:
+        row.status = RefundState.CREDITED
+        await _end(session, path, row, _credit(row), request)
+    elif state is RefundState.REFUSED and before != RefundState.REFUSED:
+        _offer(session, path, row, request)
+
+
+async def _end(
+    session: AsyncSession, path: Path, row: Refund, entry: JournalEntry, request: FollowRefund
+) -> None:
+    """The payer has the money, in one way or the other."""
+    row.ended_at = request.at
+    await journal.post(session, entry)
+    await HOOKS[path.kind].refunded(session, path, row, request.at)
+
+
+def _credit(row: Refund) -> JournalEntry:
+    return postings.refund_to_balance(
+        f"{row.id}/credited", row.path_id, row.id, row.payer_id, row.amount, row.currency
+    )
+
+
+def _offer(session: AsyncSession, path: Path, row: Refund, request: FollowRefund) -> None:
+    """The provider refuses: the payer may take the money as balance, and gets it so in any case in the end."""
+    amount = format_money(row.amount, row.currency)
+    advance(
+        session,
+        path,
+        key=f"{row.id}/refused",
+        kind="refund_refused",
+        phase=path.phase,
+        actor="provider",
+        summary=f"The provider does not send {amount} back; it can be taken as balance",
+        deadlines=[
+            Deadline(
+                name="refund_offer",
+                due_at=request.offered_until,
+                stopped_by=("buyer: accept balance",),
+                outcome="The money is put on the buyer's balance, from which it can be paid out.",
+                postings=planned(_credit(row)),
+            )
+        ],
+        data={"refund_id": row.id},
+    )
+
+
+def _require_agreement(row: Refund, theirs: RefundState) -> None:
+    """Raises ProviderMismatch when the provider sent money that we have credited, or took a success back."""
+    agreed = {
+        RefundState.SUCCEEDED: RefundState.SUCCEEDED,
+        RefundState.CREDITED: RefundState.REFUSED,
+    }
+    if agreed[RefundState(row.status)] is not theirs:
+        raise ProviderMismatch(f"{row.id} is {row.status} here and {theirs} at the provider")
 
 
 async def _locked(session: AsyncSession, refund_id: str) -> Refund:

@@ -18,19 +18,8 @@ from domain.errors import InvalidInput, NotFound, OutOfStock
 from domain.ids import step_key
 from domain.money import format_money
 from domain.payments import PaymentState
-from domain.sale import (
-    FINAL,
-    Event,
-    OpenSale,
-    Phase,
-    SaleStep,
-    SaleStepDone,
-    SaleTerms,
-    agree,
-    deadlines,
-    due_at,
-    next_phase,
-)
+from domain.sale import FINAL, Event, Phase, SaleTerms, agree, deadlines, due_at, next_phase
+from domain.sale_messages import OpenSale, SaleStep, SaleStepDone
 from ledger import journal
 
 log = structlog.get_logger()

@@ -11,7 +11,8 @@ from domain import accounts, postings
 from domain.ids import new_id, step_key
 from domain.parcels import LabelPayer
 from domain.payments import PaymentState, RefundState
-from domain.sale import Event, SaleStep, SaleTerms, compensation, release_entries
+from domain.sale import Event, SaleTerms, compensation, release_entries
+from domain.sale_messages import SaleStep
 from ledger import journal
 
 
@@ -84,6 +85,7 @@ async def _compensate_seller(session: AsyncSession, sale: Sale, terms: SaleTerms
         return
     seller = accounts.payable(terms.seller_id)
     fund = accounts.PROTECTION_FUND
-    held = await journal.balances(session, [fund, seller], terms.currency, for_update=True)
+    touched = [fund, seller, accounts.LOSS]
+    held = await journal.balances(session, touched, terms.currency, for_update=True)
     await journal.post(session, *compensation(terms, f"{key}/compensate", held[fund].available))
     await net_debts(session, terms.seller_id, terms.currency, key, sale.id)

@@ -56,7 +56,7 @@ async def request_payout(
             user_id=user.id,
             currency=body.currency,
             amount=body.amount,
-            poll=services.settings.payout_policy.poll,
+            policy=services.settings.payout_policy,
         )
         await _start(services, case)
         return await _view(services, payout_id)

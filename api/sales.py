@@ -36,18 +36,8 @@ from domain.errors import (
 )
 from domain.ids import SaleId
 from domain.money import format_money
-from domain.sale import (
-    FINAL,
-    Delivery,
-    Phase,
-    SaleAct,
-    SaleOrder,
-    SaleStanding,
-    SaleStart,
-    SaleTerms,
-    Shipment,
-    agree,
-)
+from domain.sale import FINAL, Delivery, Phase, SaleOrder, SaleTerms, agree
+from domain.sale_messages import SaleAct, SaleStanding, SaleStart, Shipment
 from domain.text import as_markdown
 from domain.time import utc_now
 from runtime.temporal import start_attributes

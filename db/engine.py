@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from psycopg.errors import DeadlockDetected, SerializationFailure
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -16,6 +17,8 @@ from sqlalchemy.ext.asyncio import (
 )
 
 from domain.errors import Unavailable
+
+_CROSSED = (DeadlockDetected, SerializationFailure)
 
 
 def sqlalchemy_url(url: str) -> str:
@@ -50,6 +53,8 @@ class Database:
             async with self._sessions.begin() as session:
                 yield session
         except (OperationalError, InterfaceError, PoolTimeout) as lost:
+            if isinstance(lost, OperationalError) and isinstance(lost.orig, _CROSSED):
+                raise Unavailable("two transactions crossed; this one gave way") from lost
             raise Unavailable("the database cannot be reached") from lost
         except DBAPIError as broken:
             if broken.connection_invalidated:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 
-from sqlalchemy import select, text, update
+from sqlalchemy import delete, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -77,3 +78,13 @@ async def store(session: AsyncSession, user_id: str, key: str, answer: Answer) -
         .returning(IdempotencyRow.key)
     )
     return kept.first() is not None
+
+
+async def forget(session: AsyncSession, older_than: timedelta) -> int:
+    """Deletes the keys of requests made that long ago; how many."""
+    gone = await session.scalars(
+        delete(IdempotencyRow)
+        .where(IdempotencyRow.created_at < func.now() - older_than)
+        .returning(IdempotencyRow.key)
+    )
+    return len(gone.all())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from hashlib import sha256
 
-from sqlalchemy import func, select, text, update
+from sqlalchemy import delete, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -13,7 +13,7 @@ from db.tables import InboxRow
 
 GIVE_UP_AFTER = 20
 """Deliveries of one row before it is left to the operators."""
-_KEPT_BYTES = 64_000
+_KEPT_BYTES = 4_000
 """Of a rejected body; accepted ones are kept whole."""
 _REJECTED_AN_HOUR = 1_000
 """Of one source: a flood of forgeries must not fill the disk."""
@@ -47,23 +47,40 @@ async def keep(
 
 async def keep_rejected(session: AsyncSession, *, source: str, reason: str, body: bytes) -> None:
     """Keeps what was refused at the door, for the operators; the same body is kept once."""
-    fingerprint = sha256(body).hexdigest()
-    rejected = select(InboxRow.id).where(InboxRow.source == source, InboxRow.status == "rejected")
-    known = await session.scalar(rejected.where(InboxRow.event_id == fingerprint))
-    recent = rejected.where(InboxRow.received_at > func.now() - timedelta(hours=1))
+    recent = select(InboxRow.id).where(
+        InboxRow.source == source,
+        text("status = 'rejected'"),
+        InboxRow.received_at > func.now() - timedelta(hours=1),
+    )
     crowded = await session.scalar(recent.offset(_REJECTED_AN_HOUR - 1).limit(1))
-    if known is None and crowded is None:
-        session.add(
-            InboxRow(
-                source=source,
-                event_id=fingerprint,
-                kind="rejected",
-                subject="",
-                body=body[:_KEPT_BYTES],
-                status="rejected",
-                reason=reason,
-            )
+    if crowded is not None:
+        return
+    await session.execute(
+        insert(InboxRow)
+        .values(
+            source=source,
+            event_id=sha256(body).hexdigest(),
+            kind="rejected",
+            subject="",
+            body=body[:_KEPT_BYTES],
+            status="rejected",
+            reason=reason,
         )
+        .on_conflict_do_nothing(
+            index_elements=[InboxRow.source, InboxRow.event_id],
+            index_where=text("status = 'rejected'"),
+        )
+    )
+
+
+async def forget_rejected(session: AsyncSession, older_than: timedelta) -> int:
+    """Deletes what was refused at the door that long ago; how many."""
+    gone = await session.scalars(
+        delete(InboxRow)
+        .where(text("status = 'rejected'"), InboxRow.received_at < func.now() - older_than)
+        .returning(InboxRow.id)
+    )
+    return len(gone.all())
 
 
 async def newest(session: AsyncSession, subject: str) -> int:
@@ -91,18 +108,20 @@ async def ignore(session: AsyncSession, row: InboxRow, reason: str) -> None:
     row.reason = reason
 
 
-async def due_for_redelivery(session: AsyncSession, limit: int) -> list[InboxRow]:
-    """Rows nobody consumed and whose next attempt is due, locked; their next attempt moves to doubled distance."""
-    rows = list(
-        await session.scalars(
-            select(InboxRow)
-            .where(InboxRow.status == "received", InboxRow.next_attempt_at <= func.now())
-            .order_by(InboxRow.next_attempt_at)
-            .limit(limit)
-            .with_for_update(skip_locked=True)
-        )
+async def claim_due(session: AsyncSession, limit: int) -> list[int]:
+    """Ids of rows that nobody consumed and whose next attempt is due; that attempt moves to doubled distance.
+
+    Commit before acting on them: the rows must not stay locked while paths are.
+    """
+    rows = await session.scalars(
+        select(InboxRow)
+        .where(InboxRow.status == "received", InboxRow.next_attempt_at <= func.now())
+        .order_by(InboxRow.next_attempt_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
     )
     now = (await session.execute(select(func.now()))).scalar_one()
+    claimed = []
     for row in rows:
         row.attempts += 1
         wait = timedelta(seconds=min(30 * 2**row.attempts, _LONGEST_WAIT_SECONDS))
@@ -110,4 +129,6 @@ async def due_for_redelivery(session: AsyncSession, limit: int) -> list[InboxRow
         row.next_attempt_at = now + wait
         if row.attempts >= GIVE_UP_AFTER:
             await ignore(session, row, "nobody consumed it")
-    return rows
+        else:
+            claimed.append(row.id)
+    return claimed

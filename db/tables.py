@@ -327,6 +327,19 @@ class InboxRow(Base):
             postgresql_where=text("status <> 'rejected'"),
         ),
         Index(
+            "uq_webhook_inbox_rejected",
+            "source",
+            "event_id",
+            unique=True,
+            postgresql_where=text("status = 'rejected'"),
+        ),
+        Index(
+            "ix_webhook_inbox_rejected_at",
+            "source",
+            "received_at",
+            postgresql_where=text("status = 'rejected'"),
+        ),
+        Index(
             "ix_webhook_inbox_due",
             "next_attempt_at",
             postgresql_where=text("status = 'received'"),

@@ -16,9 +16,7 @@ from domain.payments import (
     PaymentCase,
     PaymentState,
     PayoutCase,
-    PayoutState,
     RefundCase,
-    RefundState,
 )
 from domain.sale import Phase, SaleTerms, deadlines, due_at
 from runtime.settings import Settings
@@ -33,7 +31,7 @@ async def wakeup_for(
     """What to send for this row; None when the row is dealt with or concerns nothing we know yet."""
     if row.source.startswith(CARRIER_PREFIX):
         return await _parcel(session, row)
-    if over := await _over(session, row.subject):
+    if over := await _over(session, row):
         await inbox.ignore(session, row, over)
         return None
     wake = await wake_about(session, row.subject, settings)
@@ -42,13 +40,13 @@ async def wakeup_for(
     return wake
 
 
-async def _over(session: AsyncSession, subject: str) -> str | None:
-    """Why news about this refund or payout cannot change anything any more; None when it can."""
-    refund = await session.get(Refund, subject)
-    if refund is not None and refund.status in (RefundState.SUCCEEDED, RefundState.CREDITED):
+async def _over(session: AsyncSession, row: InboxRow) -> str | None:
+    """Why this news about a refund or payout tells nothing new; None when it may. News that contradicts us must be read."""
+    refund = await session.get(Refund, row.subject)
+    if refund is not None and refund.ended_at and row.kind == f"refund.{refund.status}":
         return f"the refund is {refund.status} already"
-    payout = await session.get(Payout, subject)
-    if payout is not None and payout.status in (PayoutState.FAILED, PayoutState.RETURNED):
+    payout = await session.get(Payout, row.subject)
+    if payout is not None and payout.ended_at and row.kind == f"payout.{payout.status}":
         return f"the payout is {payout.status} already"
     return None
 
@@ -73,6 +71,7 @@ async def _payment(session: AsyncSession, subject: str, settings: Settings) -> W
         case=PaymentCase(
             payment_id=payment.id,
             path_id=payment.path_id,
+            payer_id=payment.payer_id,
             amount=payment.amount,
             currency=payment.currency,
             expires_at=payment.expires_at,
@@ -109,8 +108,7 @@ async def _payout(session: AsyncSession, subject: str, settings: Settings) -> Wa
             payout_id=payout.id,
             user_id=payout.user_id,
             currency=payout.currency,
-            poll=settings.payout_policy.poll,
-            resumed=True,
+            policy=settings.payout_policy,
         ),
     )
 
@@ -142,6 +140,9 @@ async def _parcel(session: AsyncSession, row: InboxRow) -> Tell | None:
     if path.phase != Phase.SHIPPED:
         await inbox.ignore(session, row, f"the sale is {path.phase} already")
         return None
+    if scan.occurred_at < path.opened_at:
+        await inbox.ignore(session, row, "older than the order: another parcel had this number")
+        return None
     await _note_scan(session, path, sale, scan)
     if scan.kind in (ScanKind.DELIVERED, ScanKind.LOST):
         return Tell(workflow_id=path.workflow_id, signal="parcel", fact=ParcelFact(kind=scan.kind))
@@ -152,17 +153,15 @@ async def _parcel(session: AsyncSession, row: InboxRow) -> Tell | None:
 
 
 async def _note_scan(session: AsyncSession, path: Path, sale: Sale, scan: ParcelScan) -> None:
-    """A scan keeps the parcel alive: the receipt of the scan timer moves with it."""
+    """A scan keeps the parcel alive, and the first one tells whose label it is: the receipt says both."""
     heard_at = await session.scalar(select(func.least(func.now(), scan.occurred_at)))
-    if sale.label_paid_by is None:
-        sale.label_paid_by = scan.label_paid_by
-    if heard_at is None or (sale.last_scan_at is not None and heard_at <= sale.last_scan_at):
-        return
-    sale.last_scan_at = heard_at
+    sale.label_paid_by = sale.label_paid_by or scan.label_paid_by
+    if heard_at is not None and (sale.last_scan_at is None or heard_at > sale.last_scan_at):
+        sale.last_scan_at = heard_at
     terms = SaleTerms.model_validate(sale.terms)
-    due = due_at(terms, Phase.SHIPPED, heard_at)
-    current = [Deadline.model_validate(d) for d in path.deadlines]
-    if due is not None and (not current or due > current[0].due_at):
-        ours = sale.label_paid_by == LabelPayer.PLATFORM
-        receipts = deadlines(terms, Phase.SHIPPED, due, label_is_ours=ours)
-        path.deadlines = [receipt.model_dump(mode="json") for receipt in receipts]
+    due = [Deadline.model_validate(pending).due_at for pending in path.deadlines]
+    if sale.last_scan_at is not None and (moved := due_at(terms, Phase.SHIPPED, sale.last_scan_at)):
+        due.append(moved)
+    ours = sale.label_paid_by == LabelPayer.PLATFORM
+    receipts = deadlines(terms, Phase.SHIPPED, max(due, default=None), label_is_ours=ours)
+    path.deadlines = [receipt.model_dump(mode="json") for receipt in receipts]

@@ -222,6 +222,13 @@ class ProviderRefused(DomainError):
     title = "Refused by the payment provider"
 
 
+class ProviderUnreachable(DomainError):
+    """The payment company could not be reached while the order waited for it; the order has ended."""
+
+    code = "provider_unreachable"
+    title = "The payment provider could not be reached"
+
+
 class ProviderMismatch(DomainError):
     """The provider's object differs from what we asked for; an operator must look."""
 

@@ -37,3 +37,8 @@ def new_id(prefix: str) -> str:
 def step_key(workflow_id: str, step: str) -> str:
     """The idempotency key of one step of one workflow, carried to ledger and provider."""
     return f"{workflow_id}/{step}"
+
+
+def revived_workflow_id(workflow_id: str) -> str:
+    """Id of the story that goes on when late money brings a path back: once, whatever is repeated."""
+    return f"{workflow_id}-revived"

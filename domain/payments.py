@@ -8,7 +8,7 @@ from pydantic import Field
 
 from domain.model import Instant, Message
 from domain.money import Currency, MinorUnits
-from domain.policy import Backoff, RefundPolicy
+from domain.policy import Backoff, PayoutPolicy, RefundPolicy
 
 
 class PaymentState(StrEnum):
@@ -46,6 +46,7 @@ class PaymentCase(Message):
 
     payment_id: str
     path_id: str
+    payer_id: str
     amount: MinorUnits
     currency: Currency
     expires_at: Instant
@@ -62,6 +63,8 @@ class FollowPayment(Message):
     at: Instant
     close: bool
     """Close it at the provider if it is still unpaid."""
+    late: bool = False
+    """The path has stopped waiting: if the money brings it back, it goes on as a new story."""
 
 
 class FundingResult(StrEnum):
@@ -106,8 +109,10 @@ class FollowRefund(Message):
 
     refund_id: str
     at: Instant
+    offered_until: Instant
+    """If the provider refuses: until when the payer may take the money as balance."""
     credit: bool = False
-    """The provider refused: put the money on the payer's balance."""
+    """The offer has ended: put the money on the payer's balance, unless it has arrived meanwhile."""
 
 
 class RefundOutcome(Message):
@@ -123,8 +128,7 @@ class PayoutCase(Message):
     user_id: str
     currency: Currency
     amount: int | None = Field(default=None, gt=0)
-    poll: Backoff
-    resumed: bool = False
+    policy: PayoutPolicy
 
 
 class ReservedPayout(Message):
@@ -166,3 +170,10 @@ class Redelivered(Message):
     """How many inbox rows were handed to their workflows again."""
 
     rows: int
+
+
+class Forgotten(Message):
+    """How many old rows were deleted."""
+
+    idempotency_keys: int
+    rejected_webhooks: int

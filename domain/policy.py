@@ -74,6 +74,14 @@ class RefundPolicy(Message):
     offer_seconds: Annotated[int, Field(ge=1, le=90 * _DAY)] = 14 * _DAY
     """A refund the provider refuses is offered as balance; after this long it is credited without an answer."""
 
+    silence_seconds: Annotated[int, Field(ge=1, le=90 * _DAY)] = 7 * _DAY
+    """A provider that has not answered for this long calls the operators; asking goes on."""
+
+    @property
+    def silence(self) -> timedelta:
+        """How long a provider may be silent."""
+        return timedelta(seconds=self.silence_seconds)
+
     @property
     def offer(self) -> timedelta:
         """How long the offer stands."""
@@ -93,8 +101,15 @@ class PayoutPolicy(Message):
     min_interval_seconds: Annotated[int, Field(ge=0, le=31 * _DAY)] = _DAY
     """Least time between two payouts of one payee and currency."""
     minimum_amount: Annotated[int, Field(ge=1, le=1_000_000)] = 1
+    silence_seconds: Annotated[int, Field(ge=1, le=90 * _DAY)] = 7 * _DAY
+    """A bank that has not answered for this long calls the operators; asking goes on."""
     poll_first_seconds: Annotated[int, Field(ge=1, le=_DAY)] = 30
     poll_longest_seconds: Annotated[int, Field(ge=1, le=7 * _DAY)] = _DAY
+
+    @property
+    def silence(self) -> timedelta:
+        """How long a bank may be silent."""
+        return timedelta(seconds=self.silence_seconds)
 
     @property
     def poll(self) -> Backoff:

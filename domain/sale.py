@@ -88,9 +88,6 @@ TRANSITIONS: dict[tuple[Phase, Event], Phase] = {
 }
 """The whole state machine; what is not in it cannot happen."""
 
-MOVES_NO_MONEY = frozenset({Event.ACCEPTED, Event.SHIPPED, Event.HANDED_OVER, Event.DELIVERED})
-"""Events that record a status and touch no account."""
-
 
 def next_phase(phase: Phase, event: Event) -> Phase:
     """Where the event leads. Raises WrongPhase when it cannot happen in this phase."""
@@ -414,8 +411,8 @@ def deadlines(
             name="scan",
             due_at=due_at,
             stopped_by=("carrier: scan", "buyer: confirm"),
-            outcome="The parcel counts as lost and the buyer gets everything back"
-            + ("; the protection fund pays the seller." if made_good else "."),
+            outcome="Unless the carrier has scanned it since, the parcel counts as lost and the buyer gets "
+            "everything back" + ("; the protection fund pays the seller." if made_good else "."),
             postings=made_good + refund,
         ),
         Phase.DELIVERED: Deadline(
@@ -446,72 +443,3 @@ def due_at(terms: SaleTerms, phase: Phase, entered_at: datetime) -> datetime | N
             return terms.confirm_by(entered_at)
         case _:
             return None
-
-
-class SaleAct(Message):
-    """Somebody's act on a sale: who it was, in which role, and what they said."""
-
-    actor: str
-    """Role: buyer, seller, operator, carrier or system."""
-    user_id: str | None = None
-    note: str = ""
-    phase_seen: Phase | None = None
-    """Phase in the books when they decided to act; the workflow may hear of it a moment later."""
-
-
-class Shipment(SaleAct):
-    """The seller's word that the pieces are on their way, or handed over in person."""
-
-    carrier: str | None = None
-    tracking_number: str | None = None
-
-
-class SaleStanding(Message):
-    """Where a sale stands, as the answer to an act."""
-
-    sale_id: str
-    phase: Phase
-    due_at: Instant | None = None
-
-
-class SaleStart(Message):
-    """Input of the Sale workflow: a new order, or (without one) a sale that a late payment has brought back."""
-
-    sale_id: str
-    order: SaleOrder | None = None
-    paid_late_at: Instant | None = None
-
-
-class OpenSale(Message):
-    """Ask the database to reserve the pieces and freeze the terms; a sale that is open already answers its terms."""
-
-    start: SaleStart
-    workflow_id: str
-    at: Instant
-
-
-class SaleStep(Message):
-    """Ask the database to take a sale through one transition. `key` makes it happen once."""
-
-    sale_id: str
-    key: str
-    event: Event
-    act: SaleAct
-    at: Instant
-    shipment: Shipment | None = None
-
-
-class SaleStepDone(Message):
-    """The transition is committed."""
-
-    phase: Phase
-    due_at: Instant | None = None
-    refund_id: str | None = None
-
-
-class SaleEnd(Message):
-    """How a sale ended."""
-
-    phase: Phase | None
-    """None: refused before anything was reserved."""
-    refusal: str | None = None

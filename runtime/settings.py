@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import secrets
 from datetime import timedelta
 from functools import lru_cache
 from pathlib import Path
@@ -13,6 +15,10 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from domain.policy import PayoutPolicy, RefundPolicy, SalePolicy
 
 Port = Annotated[int, Field(ge=1, le=65_535)]
+
+
+def _unknown_to_anybody() -> SecretStr:
+    return SecretStr(f"whsec_{base64.b64encode(secrets.token_bytes(32)).decode()}")
 
 
 class Settings(BaseSettings):
@@ -63,13 +69,12 @@ class Settings(BaseSettings):
     sandbox_url: str | None = None
     """Base address of the sandbox provider; `make up` runs one when unset."""
     sandbox_port: Port = 8090
-    sandbox_api_key: SecretStr = SecretStr("sandbox-api-key")
-    sandbox_webhook_secret: SecretStr = SecretStr("whsec_YmFpZ29uZy1zYW5kYm94LXdlYmhvb2sta2V5")
-    """Standard Webhooks secret (`whsec_` + base64) shared with the sandbox provider."""
-    carrier_webhook_secrets: dict[str, SecretStr] = {
-        "sandbox": SecretStr("whsec_YmFpZ29uZy1zYW5kYm94LWNhcnJpZXIta2V5")
-    }
-    """Carrier code -> Standard Webhooks secret with which that carrier signs its scans."""
+    sandbox_api_key: SecretStr = Field(default_factory=_unknown_to_anybody)
+    """Key of the sandbox provider's API. Unset, nobody knows it: `make up` makes one for all its processes."""
+    sandbox_webhook_secret: SecretStr = Field(default_factory=_unknown_to_anybody)
+    """Standard Webhooks secret (`whsec_` + base64) shared with the sandbox provider; the same when unset."""
+    carrier_webhook_secrets: dict[str, SecretStr] = {}
+    """Carrier code -> Standard Webhooks secret with which that carrier signs its scans; only these may be shipped with."""
     webhook_tolerance_seconds: Annotated[int, Field(ge=1, le=3_600)] = 300
     """How far a webhook's timestamp may lie from now, in both directions."""
 

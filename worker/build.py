@@ -11,6 +11,7 @@ from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 from temporalio.workflow import SandboxImportNotificationPolicy
 
+from activities.housekeeping import Housekeeping
 from activities.payments import Payments
 from activities.payouts import Payouts
 from activities.redelivery import Redelivery
@@ -23,9 +24,17 @@ from workflows.payment import Payment
 from workflows.payout import Payout
 from workflows.refund import Refund
 from workflows.sale import Sale
-from workflows.upkeep import GatherPayouts, RedeliverInbox
+from workflows.upkeep import GatherPayouts, KeepHouse, RedeliverInbox
 
-WORKFLOWS: Sequence[type] = (Sale, Payment, Refund, Payout, GatherPayouts, RedeliverInbox)
+WORKFLOWS: Sequence[type] = (
+    Sale,
+    Payment,
+    Refund,
+    Payout,
+    GatherPayouts,
+    RedeliverInbox,
+    KeepHouse,
+)
 
 PASSED_THROUGH = ("domain", "activities", "runtime", "pydantic", "typeid", "structlog")
 """Modules that workflow code shares with the process; anything else it imports by accident stops the worker."""
@@ -71,6 +80,7 @@ def activities(
         payouts.follow,
         payouts.due,
         redelivery.redeliver,
+        Housekeeping(database).forget,
     ]
 
 

@@ -29,7 +29,9 @@ from runtime import search_attributes
 from runtime.leaving import leave
 from runtime.settings import Settings, settings
 from runtime.temporal import connect
-from workflows.upkeep import GatherPayouts, RedeliverInbox
+from workflows.upkeep import GatherPayouts, KeepHouse, RedeliverInbox
+
+_DAY_SECONDS = 86_400
 
 
 def redelivery_schedule(task_queue: str) -> str:
@@ -69,6 +71,13 @@ async def register_schedules(client: Client, settings: Settings) -> None:
         task_queue=queue,
         static_summary="Re-deliver unanswered webhooks",
     )
+    keep_house = ScheduleActionStartWorkflow(
+        KeepHouse.run,
+        id=f"{queue}-keep-house",
+        task_queue=queue,
+        static_summary="Forget old keys and rejected webhooks",
+    )
+    await _schedule(client, f"{queue}-housekeeping", keep_house, _DAY_SECONDS)
     await _schedule(client, payout_schedule(queue), gather, settings.payouts_every_seconds)
     await _schedule(
         client, redelivery_schedule(queue), redeliver, settings.redelivery_every_seconds

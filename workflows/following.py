@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import TypeVar
@@ -12,10 +12,13 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError
 
 with workflow.unsafe.imports_passed_through():
+    from domain.errors import Unavailable, all_errors
     from domain.policy import Backoff
+    from domain.text import as_markdown
     from runtime import search_attributes as attributes
 
 Result = TypeVar("Result")
+_REFUSALS = frozenset(all_errors())
 
 
 class Attended:
@@ -29,14 +32,14 @@ class Attended:
         """Something happened, or an operator has mended something: look again."""
         self.news = True
 
-    async def ask_operator(self, why: str) -> None:
-        """Shows the case to the operators and waits until somebody wakes it."""
+    async def ask_operator(self, why: str, over: Callable[[], bool] = lambda: False) -> None:
+        """Shows the case to the operators; goes on when somebody wakes it, or when it is over by itself."""
         workflow.set_current_details(
-            f"**Needs an operator**\n\n{why}\n\nSend the signal `wake` to try again."
+            f"**Needs an operator**\n\n{as_markdown(why)}\n\nSend the signal `wake` to try again."
         )
         workflow.upsert_search_attributes([attributes.NEEDS_OPERATOR.value_set(True)])
         self.news = False
-        await uninterrupted(workflow.wait_condition(lambda: self.news))
+        await uninterrupted(workflow.wait_condition(lambda: self.news or over()))
         self.news = False
         workflow.upsert_search_attributes([attributes.NEEDS_OPERATOR.value_set(False)])
 
@@ -47,16 +50,36 @@ class Follower(Attended):
     def __init__(self) -> None:
         super().__init__()
         self.looks = 0
+        self.overdue = False
 
-    async def look(self) -> object:
-        """Asks the provider how things stand, and has that posted."""
-        raise NotImplementedError
+    async def answer(
+        self, ask: Callable[[], Awaitable[Result]], what: str, poll: Backoff
+    ) -> Result:
+        """The answer of an activity, asked anew with the time of day until there is one.
 
-    async def read_the_rest(self) -> None:
-        """A story does not end over unread news: its webhook would have to be delivered again."""
-        while self.news:
-            self.news = False
-            await self.look()
+        What is refused needs an operator; what cannot be reached is asked again later.
+        """
+        while True:
+            try:
+                return await uninterrupted(ask())
+            except ActivityError as failed:
+                reason = reason_of(failed)
+                if reason.type == Unavailable.code:
+                    await self.until_news(poll, None, what)
+                else:
+                    await self.ask_operator(f"{what}: {reason.message}")
+
+    def call_operator_after(self, started: datetime, silence: timedelta) -> None:
+        """The other side has not answered for too long: operators should see it, while the story goes on asking."""
+        if not self.overdue and workflow.now() >= started + silence:
+            self.overdue = True
+            workflow.upsert_search_attributes([attributes.NEEDS_OPERATOR.value_set(True)])
+
+    def end_of_wait(self) -> None:
+        """The other side has answered after all."""
+        if self.overdue:
+            self.overdue = False
+            workflow.upsert_search_attributes([attributes.NEEDS_OPERATOR.value_set(False)])
 
     async def until_news(self, poll: Backoff, until: datetime | None, waiting_for: str) -> None:
         """Returns when woken, when it is time to look again, or at `until`, whichever comes first."""
@@ -72,8 +95,13 @@ class Follower(Attended):
         self.news = False
 
 
-async def uninterrupted(work: Awaitable[Result]) -> Result:
-    """Finishes `work` even when the workflow is cancelled meanwhile: a movement of money is never left half-way."""
+async def uninterrupted(
+    work: Awaitable[Result], when_cancelled: Callable[[], Awaitable[None]] | None = None
+) -> Result:
+    """Finishes `work` even when the workflow is cancelled meanwhile: a movement of money is never left half-way.
+
+    `when_cancelled` may hurry the work along.
+    """
     task = asyncio.ensure_future(work)
     while True:
         try:
@@ -82,6 +110,8 @@ async def uninterrupted(work: Awaitable[Result]) -> Result:
             # Not task.done(): finished in the very moment of the cancellation, its result still counts.
             if task.cancelled():
                 raise
+            if when_cancelled is not None:
+                await when_cancelled()
 
 
 def in_words(moment: datetime) -> str:
@@ -89,9 +119,9 @@ def in_words(moment: datetime) -> str:
     return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
 
 
-def reason_of(refused: ActivityError) -> ApplicationError:
-    """Why an activity was refused, with the code and words of its DomainError."""
-    cause = refused.cause
-    if isinstance(cause, ApplicationError) and cause.type:
+def reason_of(failed: ActivityError) -> ApplicationError:
+    """Why an activity failed, with the code and words of its DomainError; `unavailable` for everything else."""
+    cause = failed.cause
+    if isinstance(cause, ApplicationError) and cause.type in _REFUSALS:
         return cause
-    return ApplicationError(str(cause or refused), type="unavailable", non_retryable=True)
+    return ApplicationError(str(cause or failed), type=Unavailable.code, non_retryable=True)

@@ -7,8 +7,9 @@ from datetime import datetime
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
+    from domain.ids import revived_workflow_id
     from domain.model import Message
-    from domain.sale import SaleStart
+    from domain.sale_messages import SaleStart
 
 
 def sale_workflow_id(sale_id: str) -> str:
@@ -39,6 +40,6 @@ def revival_of(path_id: str, at: datetime) -> Revival:
     """The path's own story and the input with which it goes on."""
     return Revival(
         workflow="Sale",
-        workflow_id=sale_workflow_id(path_id),
+        workflow_id=revived_workflow_id(sale_workflow_id(path_id)),
         start=SaleStart(sale_id=path_id, paid_late_at=at),
     )

@@ -5,8 +5,12 @@ It may be woken again at any later time: money that comes late still belongs to 
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
+from contextlib import suppress
+
 from temporalio import workflow
-from temporalio.exceptions import ActivityError, WorkflowAlreadyStartedError
+from temporalio.common import WorkflowIDReusePolicy
+from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.workflow import ParentClosePolicy
 
 with workflow.unsafe.imports_passed_through():
@@ -21,7 +25,8 @@ with workflow.unsafe.imports_passed_through():
         PaymentOutcome,
         RefundCase,
     )
-    from workflows.following import Follower, in_words, reason_of, uninterrupted
+    from runtime.temporal import start_attributes
+    from workflows.following import Follower, in_words, uninterrupted
     from workflows.names import refund_workflow_id, revival_of
     from workflows.refund import Refund
 
@@ -38,12 +43,24 @@ class Payment(Follower):
 
     @workflow.run
     async def run(self, case: PaymentCase) -> PaymentOutcome:
-        outcome = await self.look() if case.late else await self.wait_for_payer()
+        return await self.late_money() if case.late else await self.for_its_path()
+
+    async def for_its_path(self) -> PaymentOutcome:
+        """The path waits for the outcome: funded, or expired. Money of the last moment is its path's to use or return."""
+        outcome = await self.wait_for_payer()
+        while self.news:
+            outcome = await self.look()
+        return outcome
+
+    async def late_money(self) -> PaymentOutcome:
+        """The path has stopped waiting. It is brought back if it can use the money; otherwise the money goes back."""
+        outcome = await self.look()
+        while self.news:
+            outcome = await self.look()
         if outcome.result is FundingResult.REVIVED:
-            await self.revive_path(outcome)
+            await uninterrupted(self.revive_path(outcome))
         if outcome.result is FundingResult.RETURNING:
-            await self.send_back(outcome)
-        await self.read_the_rest()
+            await uninterrupted(self.send_back(outcome))
         return outcome
 
     @workflow.signal
@@ -64,55 +81,57 @@ class Payment(Follower):
 
     async def look(self) -> PaymentOutcome:
         """What the provider says now, posted."""
+        self.news = False
+        return await self.answer(self.follow, f"payment of {self.amount}", self.case.poll)
+
+    def follow(self) -> Awaitable[PaymentOutcome]:
+        """One look; at the end of the time it closes the payment."""
         now = workflow.now()
         closing = self.withdrawn or now >= self.case.expires_at
-        while True:
-            try:
-                return await uninterrupted(
-                    workflow.execute_activity_method(
-                        Payments.follow,
-                        FollowPayment(payment_id=self.case.payment_id, at=now, close=closing),
-                        summary=f"{'Close' if closing else 'Look at'} the payment of {self.amount}",
-                        **PROVIDER,
-                    )
-                )
-            except ActivityError as refused:
-                await self.ask_operator(f"{self.amount}: {reason_of(refused).message}")
+        return workflow.execute_activity_method(
+            Payments.follow,
+            FollowPayment(
+                payment_id=self.case.payment_id, at=now, close=closing, late=self.case.late
+            ),
+            summary=f"{'Close' if closing else 'Look at'} the payment of {self.amount}",
+            **PROVIDER,
+        )
 
     async def revive_path(self, outcome: PaymentOutcome) -> None:
-        """The late money found its pieces still there: the path goes on from where it was."""
+        """The late money found its pieces still there: the path goes on, once, from where it was."""
         revival = revival_of(self.case.path_id, outcome.at)
-        while True:
-            try:
-                await workflow.start_child_workflow(
-                    revival.workflow,
-                    revival.start,
-                    id=revival.workflow_id,
-                    parent_close_policy=ParentClosePolicy.ABANDON,
-                    static_summary=f"Paid late: {self.amount}",
-                )
-                return
-            except WorkflowAlreadyStartedError:
-                # Its former run is just closing.
-                await self.until_news(self.case.poll, None, "has the former run closed?")
+        with suppress(WorkflowAlreadyStartedError):
+            await workflow.start_child_workflow(
+                revival.workflow,
+                revival.start,
+                id=revival.workflow_id,
+                id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+                parent_close_policy=ParentClosePolicy.ABANDON,
+                static_summary=f"Paid late: {self.amount}",
+            )
 
     async def send_back(self, outcome: PaymentOutcome) -> None:
         """The late money is of no use to the path any more."""
         if outcome.refund_id is None:
             return
-        await workflow.start_child_workflow(
-            Refund.run,
-            RefundCase(
-                refund_id=outcome.refund_id,
-                path_id=self.case.path_id,
-                amount=self.case.amount,
-                currency=self.case.currency,
-                policy=self.case.refund_policy,
-            ),
-            id=refund_workflow_id(outcome.refund_id),
-            parent_close_policy=ParentClosePolicy.ABANDON,
-            static_summary=f"Refund of {self.amount}, paid too late",
-        )
+        with suppress(WorkflowAlreadyStartedError):
+            await workflow.start_child_workflow(
+                Refund.run,
+                RefundCase(
+                    refund_id=outcome.refund_id,
+                    path_id=self.case.path_id,
+                    amount=self.case.amount,
+                    currency=self.case.currency,
+                    policy=self.case.refund_policy,
+                ),
+                id=refund_workflow_id(outcome.refund_id),
+                id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+                parent_close_policy=ParentClosePolicy.ABANDON,
+                static_summary=f"Refund of {self.amount}, paid too late",
+                search_attributes=start_attributes(
+                    "refund", self.case.payer_id, self.case.currency
+                ),
+            )
 
     def tell(self) -> None:
         """For the operators' eyes."""

@@ -6,7 +6,7 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError
 
 with workflow.unsafe.imports_passed_through():
-    from activities.options import FIRST, PROVIDER
+    from activities.options import MONEY, PROVIDER
     from activities.payouts import Payouts
     from domain.errors import DomainError
     from domain.money import format_money
@@ -36,12 +36,15 @@ class Payout(Follower):
     async def run(self, case: PayoutCase) -> PayoutOutcome | None:
         if await self.nothing_to_send():
             return None
+        started = workflow.now()
         await self.look()
-        while self.state in (PayoutState.REQUESTED, PayoutState.IN_TRANSIT):
+        while self.news or self.state in (PayoutState.REQUESTED, PayoutState.IN_TRANSIT):
             self.tell("On its way; the bank has not answered yet.")
-            await self.until_news(case.poll, None, "has the payout arrived?")
+            self.call_operator_after(started, case.policy.silence)
+            if not self.news:
+                await self.until_news(case.policy.poll, None, "has the payout arrived?")
             await self.look()
-        await self.read_the_rest()
+        self.end_of_wait()
         self.tell(f"The payout is {self.state}.")
         await workflow.wait_condition(workflow.all_handlers_finished)
         return PayoutOutcome(state=self.state)
@@ -62,7 +65,7 @@ class Payout(Follower):
                     Payouts.reserve,
                     self.case,
                     summary=f"Take the payout out of the balance ({self.case.currency})",
-                    **FIRST,
+                    **MONEY,
                 )
             )
         except ActivityError as refused:
@@ -74,21 +77,20 @@ class Payout(Follower):
 
     async def look(self) -> None:
         """Submits the payout or reads it, and posts what has happened."""
-        while True:
-            try:
-                outcome = await uninterrupted(
-                    workflow.execute_activity_method(
-                        Payouts.follow,
-                        FollowPayout(payout_id=self.case.payout_id, at=workflow.now()),
-                        summary=f"Pay out {self.amount}",
-                        **PROVIDER,
-                    )
-                )
-            except ActivityError as refused:
-                await self.ask_operator(f"{self.amount}: {reason_of(refused).message}")
-            else:
-                self.state = outcome.state
-                return
+        self.news = False
+        self.state = await self.answer(
+            self.follow, f"payout of {self.amount}", self.case.policy.poll
+        )
+
+    async def follow(self) -> PayoutState:
+        """One look."""
+        outcome = await workflow.execute_activity_method(
+            Payouts.follow,
+            FollowPayout(payout_id=self.case.payout_id, at=workflow.now()),
+            summary=f"Pay out {self.amount}",
+            **PROVIDER,
+        )
+        return outcome.state
 
     def tell(self, words: str) -> None:
         """For the operators' eyes."""

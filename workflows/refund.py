@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 from datetime import timedelta
+from functools import partial
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError
 
 with workflow.unsafe.imports_passed_through():
     from activities.options import PROVIDER
@@ -15,7 +15,7 @@ with workflow.unsafe.imports_passed_through():
     from domain.errors import DomainError, WrongPhase
     from domain.money import format_money
     from domain.payments import FollowRefund, RefundCase, RefundOutcome, RefundState
-    from workflows.following import Follower, in_words, reason_of, uninterrupted
+    from workflows.following import Follower, in_words
 
 
 @workflow.defn(name="Refund", failure_exception_types=[DomainError])
@@ -28,19 +28,23 @@ class Refund(Follower):
         self.case = case
         self.state = RefundState.REQUESTED
         self.balance_accepted = False
+        self.offered_until = workflow.now() + case.policy.offer
 
     @workflow.run
     async def run(self, case: RefundCase) -> RefundOutcome:
+        started = workflow.now()
         await self.look()
-        while self.state not in (RefundState.SUCCEEDED, RefundState.CREDITED):
+        while self.news or self.state not in (RefundState.SUCCEEDED, RefundState.CREDITED):
             if self.state is RefundState.REFUSED:
                 await self.offer_balance()
             else:
                 self.tell("The provider is sending it back.")
-                await self.until_news(case.policy.poll, None, "has the refund arrived?")
+                self.call_operator_after(started, case.policy.silence)
+                if not self.news:
+                    await self.until_news(case.policy.poll, None, "has the refund arrived?")
                 await self.look()
+        self.end_of_wait()
         self.tell(f"The refund is {self.state}.")
-        await self.read_the_rest()
         await workflow.wait_condition(workflow.all_handlers_finished)
         return RefundOutcome(state=self.state)
 
@@ -66,7 +70,7 @@ class Refund(Follower):
 
         News of the provider is looked at meanwhile: it may have sent the money after all.
         """
-        until = workflow.now() + self.case.policy.offer
+        until = self.offered_until
         while self.state is RefundState.REFUSED:
             left = until - workflow.now()
             if self.balance_accepted or left <= timedelta():
@@ -83,28 +87,32 @@ class Refund(Follower):
                     timeout_summary=f"Refund refused: {self.amount} becomes balance",
                 )
             if self.news:
-                self.news = False
                 await self.look()
 
     async def look(self, *, credit: bool = False) -> None:
-        """Submits the refund or reads it, and posts what has happened."""
-        while True:
-            try:
-                outcome = await uninterrupted(
-                    workflow.execute_activity_method(
-                        Refunds.follow,
-                        FollowRefund(
-                            refund_id=self.case.refund_id, at=workflow.now(), credit=credit
-                        ),
-                        summary=f"{'Credit' if credit else 'Refund'} {self.amount}",
-                        **PROVIDER,
-                    )
-                )
-            except ActivityError as refused:
-                await self.ask_operator(f"{self.amount}: {reason_of(refused).message}")
-            else:
-                self.state = outcome.state
-                return
+        """Submits the refund or reads it, and posts what has happened; with `credit`, ends an offer."""
+        self.news = False
+        self.state = await self.answer(
+            partial(self.follow, credit), f"refund of {self.amount}", self.case.policy.poll
+        )
+
+    async def follow(self, credit: bool) -> RefundState:
+        """One look."""
+        now = workflow.now()
+        if self.state is not RefundState.REFUSED:
+            self.offered_until = now + self.case.policy.offer
+        outcome = await workflow.execute_activity_method(
+            Refunds.follow,
+            FollowRefund(
+                refund_id=self.case.refund_id,
+                at=now,
+                credit=credit,
+                offered_until=self.offered_until,
+            ),
+            summary=f"{'Credit' if credit else 'Refund'} {self.amount}",
+            **PROVIDER,
+        )
+        return outcome.state
 
     def tell(self, words: str) -> None:
         """For the operators' eyes."""

@@ -7,7 +7,7 @@ pending_payment -> paid -> accepted -> shipped -> delivered -> completed; before
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from contextlib import suppress
 from datetime import datetime, timedelta
 
 from temporalio import workflow
@@ -15,33 +15,34 @@ from temporalio.exceptions import ActivityError, ApplicationError
 from temporalio.workflow import ParentClosePolicy
 
 with workflow.unsafe.imports_passed_through():
-    from activities.options import FIRST, MONEY, PRESENT
+    from activities.options import CATCH_UP, MONEY, PRESENT
     from activities.payments import Payments, PresentPayment
     from activities.sales import Sales
-    from domain.errors import DomainError, WrongPhase
+    from domain.errors import DomainError, ProviderUnreachable, Unavailable, WrongPhase
     from domain.ids import step_key
     from domain.money import format_money
     from domain.parcels import ParcelFact, ScanKind
     from domain.payments import FundingResult, PaymentCase, PaymentOutcome, RefundCase
     from domain.sale import (
-        MOVES_NO_MONEY,
+        FINAL,
         Delivery,
         Event,
-        OpenSale,
         Phase,
+        SaleTerms,
+        can_follow,
+        due_at,
+        next_phase,
+    )
+    from domain.sale_messages import (
+        OpenSale,
         SaleAct,
         SaleEnd,
         SaleStanding,
         SaleStart,
         SaleStep,
-        SaleStepDone,
-        SaleTerms,
         Shipment,
-        can_follow,
-        due_at,
-        next_phase,
     )
-    from runtime.temporal import start_attributes
+    from runtime.temporal import as_application_error, start_attributes
     from workflows.following import Attended, in_words, reason_of, uninterrupted
     from workflows.names import payment_workflow_id, refund_workflow_id
     from workflows.narration import describe_sale, sale_attributes
@@ -52,6 +53,8 @@ with workflow.unsafe.imports_passed_through():
 SYSTEM = SaleAct(actor="system")
 CARRIER = SaleAct(actor="carrier")
 OPERATOR = SaleAct(actor="operator")
+CALLED_OFF_BY_OPERATORS = frozenset({Phase.PAID, Phase.ACCEPTED})
+"""Phases in which cancelling the workflow refunds the buyer."""
 
 
 @workflow.defn(name="Sale", failure_exception_types=[DomainError])
@@ -65,7 +68,6 @@ class Sale(Attended):
         self.terms: SaleTerms | None = None
         self.phase: Phase | None = None
         self.due: datetime | None = None
-        self.presented = False
         self.refusal: ApplicationError | None = None
         self.payment: workflow.ChildWorkflowHandle[Payment, PaymentOutcome] | None = None
         self.refund_id: str | None = None
@@ -100,7 +102,7 @@ class Sale(Attended):
                         at=at,
                     ),
                     summary="Set the pieces aside and fix the terms",
-                    **FIRST,
+                    **MONEY,
                 )
             )
         except ActivityError as refused:
@@ -118,9 +120,12 @@ class Sale(Attended):
         if self.phase is not Phase.PENDING_PAYMENT:
             return
         await self.present_payment()
-        outcome = await uninterrupted(self.follow_payment())
+        outcome = await uninterrupted(self.follow_payment(), when_cancelled=self.withdraw)
         if outcome.result is FundingResult.FUNDED:
             self.enter(Phase.PAID, outcome.at)
+        elif outcome.result is FundingResult.RETURNING:
+            self.refund_id = outcome.refund_id
+            self.enter(Phase.REFUNDING, outcome.at)
         else:
             self.enter(Phase.EXPIRED, outcome.at)
 
@@ -179,7 +184,7 @@ class Sale(Attended):
     @workflow.update
     async def place(self) -> SaleStanding:
         """The answer to the buyer who orders: where to pay is ready, or the order is refused."""
-        await workflow.wait_condition(lambda: self.presented or self.refusal is not None)
+        await workflow.wait_condition(lambda: self.payable or self.refusal is not None)
         if self.refusal is not None:
             raise self.refusal
         return self.standing()
@@ -267,9 +272,8 @@ class Sale(Attended):
                     **PRESENT,
                 )
             )
-            self.presented = True
         except ActivityError as refused:
-            self.refusal = reason_of(refused)
+            self.refusal = _final(reason_of(refused))
 
     async def follow_payment(self) -> PaymentOutcome:
         """The payment's own story, until it is captured or expired."""
@@ -279,6 +283,7 @@ class Sale(Attended):
             PaymentCase(
                 payment_id=terms.payment_id,
                 path_id=terms.sale_id,
+                payer_id=terms.buyer_id,
                 amount=terms.total,
                 currency=terms.currency,
                 expires_at=self.due or workflow.now(),
@@ -290,19 +295,26 @@ class Sale(Attended):
             static_summary=f"Payment of {self.amount}",
             search_attributes=start_attributes("payment", terms.buyer_id, terms.currency),
         )
-        if self.refusal is not None:
-            await self.payment.signal(Payment.withdraw)
+        if self.refusal is not None or self.is_cancelled:
+            await self.withdraw()
         return await self.payment
 
     async def withdraw_payment(self) -> None:
         """The buyer gives up paying; if the money was faster, the sale is paid all the same."""
         await workflow.wait_condition(lambda: self.payment is not None)
-        if self.payment is not None and self.stands_in(Phase.PENDING_PAYMENT):
-            await self.payment.signal(Payment.withdraw)
+        await self.withdraw()
         await workflow.wait_condition(lambda: not self.stands_in(Phase.PENDING_PAYMENT))
+
+    async def withdraw(self) -> None:
+        """Tells the payment that nobody wants to pay any more; one that has just ended does not hear it."""
+        if self.payment is not None:
+            with suppress(ApplicationError):
+                await self.payment.signal(Payment.withdraw)
 
     async def time_is_up(self, phase: Phase) -> bool:
         """Waits in this phase: True at its deadline, False as soon as something else has happened."""
+        if self.is_cancelled and phase in CALLED_OFF_BY_OPERATORS:
+            await self.lapse(phase, Event.CANCELLED, OPERATOR)
         if not self.stands_in(phase) or self.due is None:
             return False
         try:
@@ -314,14 +326,13 @@ class Sale(Attended):
         except TimeoutError:
             return True
         except asyncio.CancelledError:
-            await self.operator_cancels(phase)
             return await self.time_is_up(phase)
         return False
 
-    async def operator_cancels(self, phase: Phase) -> None:
-        """Cancelling the workflow refunds what has not shipped; later it changes nothing."""
-        if phase in (Phase.PAID, Phase.ACCEPTED):
-            await self.lapse(phase, Event.CANCELLED, OPERATOR)
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether an operator has cancelled the workflow: what has not shipped is refunded, later it changes nothing."""
+        return workflow.cancellation_reason() is not None
 
     async def lapse(self, phase: Phase, event: Event, act: SaleAct = SYSTEM) -> None:
         """The sale moves on unless somebody has moved it on in the last moment."""
@@ -330,7 +341,10 @@ class Sale(Attended):
                 await uninterrupted(self.move_on_from(phase, event, act))
                 return
             except ApplicationError as refused:
-                await self.ask_operator(f"{event} of {self.amount}: {refused.message}")
+                await self.ask_operator(
+                    f"{event} of {self.amount}: {refused.message}",
+                    over=lambda: not self.stands_in(phase),
+                )
 
     async def move_on_from(self, phase: Phase, event: Event, act: SaleAct) -> None:
         """One transition, unless an act that was under way has left the phase."""
@@ -362,20 +376,18 @@ class Sale(Attended):
             shipment=shipment,
         )
         try:
-            done = await uninterrupted(self.perform(step))
+            done = await uninterrupted(
+                workflow.execute_activity_method(
+                    Sales.move,
+                    step,
+                    summary=f"{event.replace('_', ' ').capitalize()}: {self.amount}",
+                    **MONEY,
+                )
+            )
         except ActivityError as refused:
             raise reason_of(refused) from refused
         self.refund_id = done.refund_id
         self.enter(done.phase, now, done.due_at)
-
-    def perform(self, step: SaleStep) -> Awaitable[SaleStepDone]:
-        """Where money moves, operators see an activity; what only records a status stays inside the workflow task."""
-        summary = f"{step.event.replace('_', ' ').capitalize()}: {self.amount}"
-        if step.event in MOVES_NO_MONEY:
-            return workflow.execute_local_activity_method(
-                Sales.move, step, summary=summary, **MONEY
-            )
-        return workflow.execute_activity_method(Sales.move, step, summary=summary, **MONEY)
 
     def enter(self, phase: Phase, at: datetime, due: datetime | None = None) -> None:
         """The sale now stands in this phase; operators can read what it waits for."""
@@ -394,13 +406,20 @@ class Sale(Attended):
 
     def is_behind(self, act: SaleAct) -> bool:
         """Whether the books stood one phase further than this story when somebody decided to act."""
-        if act.phase_seen is None:
+        if act.phase_seen is None or self.phase in FINAL:
             return False
         return self.phase is None or can_follow(self.phase, act.phase_seen)
 
     async def catch_up(self, act: SaleAct) -> None:
         """A payment or a scan shows in the books a moment before its news arrives here; so does an act."""
-        await workflow.wait_condition(lambda: not self.is_behind(act))
+        try:
+            await workflow.wait_condition(lambda: not self.is_behind(act), timeout=CATCH_UP)
+        except TimeoutError:
+            raise WrongPhase(
+                "the news of what happened before has not arrived yet",
+                field="phase",
+                accepted="the same request with a new key, in a moment",
+            ) from None
 
     def shipping_event(self) -> Event:
         """Pieces that are picked up are handed over, all others are shipped."""
@@ -414,6 +433,11 @@ class Sale(Attended):
     def parcel_arrived_in(self, phase: Phase) -> bool:
         """Whether the carrier has decided what this phase waits for."""
         return phase is Phase.SHIPPED and self.parcel_fact is not None
+
+    @property
+    def payable(self) -> bool:
+        """Whether the buyer can pay and the payment is followed."""
+        return self.payment is not None
 
     def agreed(self) -> SaleTerms:
         """The frozen terms; there are none before the reservation."""
@@ -431,3 +455,12 @@ class Sale(Attended):
     def title(self) -> str:
         """What was ordered, in a few words."""
         return ", ".join(f"{line.quantity} x {line.title}" for line in self.agreed().lines)[:200]
+
+
+def _final(reason: ApplicationError) -> ApplicationError:
+    """A provider that stayed out of reach has ended the order: repeating the request cannot help, a new order can."""
+    if reason.type != Unavailable.code:
+        return reason
+    return as_application_error(
+        ProviderUnreachable("the payment company could not be reached; please order again")
+    )

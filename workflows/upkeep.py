@@ -6,10 +6,12 @@ from temporalio import workflow
 from temporalio.workflow import ParentClosePolicy
 
 with workflow.unsafe.imports_passed_through():
-    from activities.options import MONEY
+    from activities.housekeeping import Housekeeping
+    from activities.options import UPKEEP
     from activities.payouts import Payouts
     from activities.redelivery import Redelivery
-    from domain.payments import DuePage, PayoutCase, Redelivered
+    from domain.payments import DuePage, Forgotten, PayoutCase, Redelivered
+    from runtime.temporal import start_attributes
     from workflows.names import payout_workflow_id
     from workflows.payout import Payout
 
@@ -21,7 +23,7 @@ class GatherPayouts:
     @workflow.run
     async def run(self, page: DuePage) -> None:
         due = await workflow.execute_activity_method(
-            Payouts.due, page, summary="Who can be paid out?", **MONEY
+            Payouts.due, page, summary="Who can be paid out?", **UPKEEP
         )
         for case in due.cases:
             await self.start(case)
@@ -36,6 +38,7 @@ class GatherPayouts:
             id=payout_workflow_id(case.payout_id),
             parent_close_policy=ParentClosePolicy.ABANDON,
             static_summary=f"Payout of the {case.currency} balance",
+            search_attributes=start_attributes("payout", case.user_id, case.currency),
         )
 
 
@@ -46,5 +49,16 @@ class RedeliverInbox:
     @workflow.run
     async def run(self) -> Redelivered:
         return await workflow.execute_activity_method(
-            Redelivery.redeliver, summary="Re-deliver unanswered webhooks", **MONEY
+            Redelivery.redeliver, summary="Re-deliver unanswered webhooks", **UPKEEP
+        )
+
+
+@workflow.defn(name="KeepHouse")
+class KeepHouse:
+    """Forgets what nobody can need any more."""
+
+    @workflow.run
+    async def run(self) -> Forgotten:
+        return await workflow.execute_activity_method(
+            Housekeeping.forget, summary="Forget old keys and rejected webhooks", **UPKEEP
         )

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from deploy.local.errors import USAGE, LocalError, settings_line
 from deploy.local.postgres import PostgresServer
+from deploy.local.secrets import shared_secrets
 from deploy.local.temporal import TemporalServer
 from runtime.settings import Settings
 
@@ -91,7 +92,8 @@ class Profile:
         }
         if self.temporal_ui_url is not None:
             resolved["BAIGONG_TEMPORAL_UI_URL"] = self.temporal_ui_url
-        return {**with_defaults(self.given), **resolved}
+        made = shared_secrets(self.settings.data_dir)
+        return {**made, **with_defaults(self.given), **resolved}
 
     def ports(self) -> list[PortUse]:
         """Every port our own parts listen on."""

@@ -38,6 +38,6 @@ async def test_a_configured_shop_may_call_from_the_browser(
 def test_origins_come_from_one_setting(database_url: str) -> None:
     settings = Settings(
         database_url=SecretStr(database_url),
-        cors_origins=f"{SHOP}, https://m.example",  # type: ignore[arg-type]  # as the environment gives it
+        cors_origins=f"{SHOP}, https://m.example",
     )
     assert settings.cors_origins == (SHOP, "https://m.example")

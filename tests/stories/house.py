@@ -25,7 +25,7 @@ from providers.sandbox_server.config import SandboxConfig
 from runtime.settings import Settings
 from runtime.temporal import connect
 from tests.api.issuer import Issuer
-from tests.providers.harness import address_of, listening_socket, served
+from tests.providers.harness import CARRIER_SECRET, address_of, listening_socket, served
 from tests.waiting import eventually
 from worker.build import build_worker
 from worker.setup import register_schedules
@@ -205,6 +205,7 @@ async def running_house(
             "admin_subjects": ("admin",),
             "public_url": address_of(api_socket),
             "sandbox_url": address_of(sandbox_socket),
+            "carrier_webhook_secrets": {"sandbox": SecretStr(CARRIER_SECRET)},
             "payout_policy": AT_ONCE,
             "log_level": "ERROR",
             **changes,

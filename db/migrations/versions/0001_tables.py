@@ -105,6 +105,10 @@ CREATE TABLE webhook_inbox (
         'rejected'))
 );
 CREATE INDEX ix_webhook_inbox_due ON webhook_inbox (next_attempt_at) WHERE status = 'received';
+CREATE UNIQUE INDEX uq_webhook_inbox_rejected ON webhook_inbox (source, event_id) WHERE status =
+    'rejected';
+CREATE INDEX ix_webhook_inbox_rejected_at ON webhook_inbox (source, received_at) WHERE status =
+    'rejected';
 CREATE INDEX ix_webhook_inbox_subject ON webhook_inbox (subject);
 CREATE UNIQUE INDEX uq_webhook_inbox_event ON webhook_inbox (source, event_id) WHERE status <>
     'rejected';

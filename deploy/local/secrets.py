@@ -1,0 +1,35 @@
+"""The secrets that the local platform's processes share, made at the first start and kept with its data."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import secrets
+from pathlib import Path
+
+_FILE = "secrets.json"
+
+
+def shared_secrets(data_dir: Path) -> dict[str, str]:
+    """As environment variables: the sandbox provider's key and webhook secret, and the sandbox carrier's.
+
+    The file is readable by its owner only. Raises OSError when it can be neither read nor written.
+    """
+    kept = data_dir / _FILE
+    if not kept.exists():
+        made = {
+            "BAIGONG_SANDBOX_API_KEY": secrets.token_urlsafe(32),
+            "BAIGONG_SANDBOX_WEBHOOK_SECRET": _webhook_secret(),
+            "BAIGONG_CARRIER_WEBHOOK_SECRETS": json.dumps({"sandbox": _webhook_secret()}),
+        }
+        data_dir.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(kept, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            json.dump(made, file)
+    found: dict[str, str] = json.loads(kept.read_text(encoding="utf-8"))
+    return found
+
+
+def _webhook_secret() -> str:
+    return f"whsec_{base64.b64encode(secrets.token_bytes(32)).decode()}"
