@@ -27,8 +27,8 @@ from providers.webhooks import parse_event, verify, webhook_key
 TIMEOUT = httpx.Timeout(10.0, connect=3.0)
 """Seconds until an answer counts as lost."""
 
-_UNCLEAR = frozenset({401, 403, 408, 409, 421, 425, 429})
-"""4xx that say nothing final about the operation: our key is wrong, it is still under way, too many. Worth asking again."""
+_UNCLEAR = frozenset({401, 403, 408, 421, 425, 429})
+"""4xx that say nothing about the operation: our key is wrong, too early, too many. Worth asking again."""
 
 
 class _Problem(BaseModel):

@@ -86,7 +86,13 @@ class SandboxOptions(BaseSettings):
 
 
 def config_from(settings: Settings, options: SandboxOptions) -> SandboxConfig:
-    """The configuration of the sandbox server that belongs to this platform."""
+    """The configuration of the sandbox server that belongs to this platform.
+
+    Raises ValueError when the settings know no secret of the sandbox carrier.
+    """
+    carrier_secret = settings.carrier_webhook_secrets.get("sandbox")
+    if carrier_secret is None:
+        raise ValueError("BAIGONG_CARRIER_WEBHOOK_SECRETS has no secret of the carrier `sandbox`")
     return SandboxConfig(
         database=settings.data_dir / "sandbox.db",
         base_url=settings.sandbox_base_url,
@@ -95,7 +101,7 @@ def config_from(settings: Settings, options: SandboxOptions) -> SandboxConfig:
         webhook_secret=settings.sandbox_webhook_secret.get_secret_value(),
         carrier_url=options.carrier_webhook_url
         or f"{settings.api_url}/v1/webhooks/carriers/sandbox",
-        carrier_secret=settings.carrier_webhook_secrets["sandbox"].get_secret_value(),
+        carrier_secret=carrier_secret.get_secret_value(),
         fee_basis_points=options.fee_basis_points,
         payout_fee=options.payout_fee,
         dispute_fee=options.dispute_fee,

@@ -170,7 +170,12 @@ async def test_unknown_parcels_and_scans_are_refused(box: Box) -> None:
 async def test_the_settings_of_the_platform_are_enough(tmp_path: Path) -> None:
     listener = listening_socket()
     url = address_of(listener)
-    settings = Settings(data_dir=tmp_path / "new" / "folder", sandbox_url=url, api_port=9)
+    settings = Settings(
+        data_dir=tmp_path / "new" / "folder",
+        sandbox_url=url,
+        api_port=9,
+        carrier_webhook_secrets={"sandbox": SecretStr(CARRIER_SECRET)},
+    )
     config = config_from(settings, SandboxOptions())
     assert config.webhook_url == "http://127.0.0.1:9/v1/webhooks/sandbox"
     assert config.carrier_url == "http://127.0.0.1:9/v1/webhooks/carriers/sandbox"
@@ -185,7 +190,13 @@ def test_a_store_of_another_version_is_left_alone(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "sandbox.db") as connection:
         connection.execute("PRAGMA user_version = 99")
     with pytest.raises(RuntimeError, match="another version"):
-        create_app(config_from(Settings(data_dir=tmp_path), SandboxOptions()))
+        create_app(config_from(settings_in(tmp_path), SandboxOptions()))
+
+
+def settings_in(folder: Path) -> Settings:
+    """Settings of a platform whose data is in this folder."""
+    secrets = {"sandbox": SecretStr(CARRIER_SECRET)}
+    return Settings(data_dir=folder, carrier_webhook_secrets=secrets)
 
 
 async def test_killed_as_a_process_it_forgets_nothing(tmp_path: Path) -> None:
@@ -198,6 +209,7 @@ async def test_killed_as_a_process_it_forgets_nothing(tmp_path: Path) -> None:
         "BAIGONG_SANDBOX_PORT": str(port),
         "BAIGONG_SANDBOX_WEBHOOK_URL": "http://127.0.0.1:1/",
         "BAIGONG_SANDBOX_API_KEY": "process-key",
+        "BAIGONG_CARRIER_WEBHOOK_SECRETS": json.dumps({"sandbox": CARRIER_SECRET}),
     }
     request = payment_request()
     headers = {"Authorization": "Bearer process-key", "Idempotency-Key": request.operation_id}
@@ -234,7 +246,7 @@ async def test_killed_as_a_process_it_forgets_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize("steps", range(4))
 async def test_a_wake_up_at_the_end_does_not_keep_it_alive(tmp_path: Path, steps: int) -> None:
     """Whatever happens in the moment of stopping, the background task stops."""
-    config = config_from(Settings(data_dir=tmp_path), SandboxOptions())
+    config = config_from(settings_in(tmp_path), SandboxOptions())
     wake = asyncio.Event()
     store = Store(config, on_commit=wake.set)
     task = asyncio.create_task(Dispatcher(store, config, wake).run())

@@ -74,16 +74,10 @@ async def revived_sale(house: House) -> Recorded:
     await house.until(sale, "expired", by=buyer)
     await house.pay(sale)
     await house.until(sale, "paid", by=buyer)
-    workflow = house.workflow(f"sale-{sale['id']}")
-
-    async def runs_again() -> bool:
-        status = (await workflow.describe()).status
-        return status is not None and status.name == "RUNNING"
-
-    await eventually(runs_again)
+    await eventually(lambda: house.runs(sale))
     await house.act(sale, "cancel", by=buyer)
     await house.until(sale, "refunded", by=buyer)
-    return {"sale_revived": f"sale-{sale['id']}", "payment_late": _payment(sale)}
+    return {"sale_revived": house.story_of(sale), "payment_late": _payment(sale)}
 
 
 async def lost_parcel(house: House) -> Recorded:

@@ -12,7 +12,8 @@ from typing import Any
 import httpx
 import psycopg
 from pydantic import SecretStr
-from temporalio.client import Client, WorkflowHandle
+from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle
+from temporalio.service import RPCError, RPCStatusCode
 from temporalio.testing import TimeSkipper, TimeSkippingConfig
 
 from api.app import create_app as create_api
@@ -143,8 +144,23 @@ class House:
 
     async def let_pass(self, sale: Json, seconds: int, *, workflow: str = "sale") -> None:
         """Skips time on one workflow of the sale."""
-        subject = sale["id"] if workflow == "sale" else sale["payment"]["id"]
-        await self.skipper.fast_forward(self.workflow(f"{workflow}-{subject}"), seconds)
+        payment = f"payment-{sale['payment']['id']}"
+        story = self.story_of(sale) if workflow == "sale" else payment
+        await self.skipper.fast_forward(self.workflow(story), seconds)
+
+    def story_of(self, sale: Json) -> str:
+        """Id of the workflow that tells the sale's story now."""
+        return str(self.sql("SELECT workflow_id FROM paths WHERE id = %s", sale["id"])[0][0])
+
+    async def runs(self, sale: Json) -> bool:
+        """Whether the workflow that tells the sale's story is running."""
+        try:
+            described = await self.workflow(self.story_of(sale)).describe()
+        except RPCError as missing:
+            if missing.status is RPCStatusCode.NOT_FOUND:
+                return False
+            raise
+        return described.status is WorkflowExecutionStatus.RUNNING
 
     async def payable(self, by: str, currency: str = "CNY") -> int:
         """What somebody has earned and not taken out."""

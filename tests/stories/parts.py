@@ -20,7 +20,7 @@ from providers.sandbox_server.app import create_app as create_sandbox
 from runtime.settings import Settings
 from runtime.temporal import connect
 from tests.api.issuer import Issuer
-from tests.providers.harness import served
+from tests.providers.harness import CARRIER_SECRET, served
 from tests.servers import free_port
 from tests.stories.house import AT_ONCE, House, _sandbox_config
 from worker.build import build_worker
@@ -81,6 +81,7 @@ async def house_of_parts(
             "issuer": issuer.url,
             "public_url": f"http://127.0.0.1:{api_port}",
             "sandbox_url": f"http://127.0.0.1:{sandbox_port}",
+            "carrier_webhook_secrets": {"sandbox": SecretStr(CARRIER_SECRET)},
             "payout_policy": AT_ONCE,
             "request_timeout_seconds": 2,
             "graceful_shutdown_seconds": 1,

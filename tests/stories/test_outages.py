@@ -401,18 +401,13 @@ async def test_killed_after_committing_a_late_payment(
         assert (await house.pay(sale)).status_code == 200
         if stock_left:
             await house.until(sale, "paid", by=buyer)
-            await eventually(lambda: _runs(house, sale))
+            await eventually(lambda: house.runs(sale))
             await house.act(sale, "cancel", by=buyer)
         await house.until(sale, "refunded", by=buyer)
         assert "follow_payment" in killed_once
         await settled(house, sale)
         await house.assert_at_zero(sale)
         assert sale["total"]["amount"] == PRICE
-
-
-async def _runs(house: House, sale: Json) -> bool:
-    described = await house.workflow(f"sale-{sale['id']}").describe()
-    return described.status is not None and described.status.name == "RUNNING"
 
 
 async def test_payout_of_a_restarted_worker_is_not_sent_twice(own: Callable[..., Any]) -> None:
