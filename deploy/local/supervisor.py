@@ -10,7 +10,12 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 
-from deploy.local.checks import check_external, check_ports, locked_data_folder
+from deploy.local.checks import (
+    check_exposure,
+    check_external,
+    check_ports,
+    locked_data_folder,
+)
 from deploy.local.console import Screen, State, show_ready
 from deploy.local.errors import PartFailed, tail_of
 from deploy.local.parts import Part, Ready, local_parts
@@ -248,6 +253,7 @@ async def _check(profile: Profile, screen: Screen) -> None:
         pid = await asyncio.to_thread(profile.postgres.stop_leftover)
         if pid is not None:
             screen.say(f"stopped PostgreSQL (pid {pid}), left behind by a killed start")
+    check_exposure(profile)
     await check_external(profile)
     check_ports(profile.ports())
 

@@ -108,6 +108,14 @@ def test_a_database_address_that_is_none(environment: dict[str, str]) -> None:
     assert "secret" not in line
 
 
+def test_an_open_host_with_the_issuer_that_asks_for_no_password(
+    environment: dict[str, str],
+) -> None:
+    line = refused_line({**environment, "BAIGONG_HOST": "0.0.0.0"}, exit_code=2)
+    assert "BAIGONG_HOST=0.0.0.0" in line
+    assert "BAIGONG_ISSUER" in line
+
+
 def test_a_temporal_that_does_not_answer(environment: dict[str, str]) -> None:
     line = refused_line({**environment, "BAIGONG_TEMPORAL_ADDRESS": f"127.0.0.1:{free_port()}"})
     assert "BAIGONG_TEMPORAL_ADDRESS" in line
