@@ -9,7 +9,7 @@ from typing import NamedTuple
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from activities import stock
-from activities.sales import sale_of, terms_of
+from activities.sales import sale_of
 from activities.settlement import refund_escrow
 from activities.transitions import advance, happened
 from db.tables import Path, Payment, Refund
@@ -17,16 +17,22 @@ from domain.errors import ProviderMismatch
 from domain.ids import revived_workflow_id
 from domain.money import format_money
 from domain.payments import FollowPayment, FundingResult, PaymentOutcome, RefundState
-from domain.sale import Event, Phase, deadlines, due_at, next_phase
+from domain.sale import Event, Phase, SaleTerms, deadlines, due_at, next_phase
 from ledger import journal
 
 
-async def recalled(session: AsyncSession, payment: Payment) -> PaymentOutcome:
-    """What became of a captured payment, whichever look has posted it: its answer may have been lost."""
+async def recalled(session: AsyncSession, path: Path, payment: Payment) -> PaymentOutcome:
+    """What became of a captured payment, whichever look has posted it: its answer may have been lost.
+
+    Once the path has closed there is nothing left to do for it.
+    """
     event = await happened(session, _funded_key(payment))
     if event is None:
         raise ProviderMismatch(f"{payment.id} is captured, but no event tells what became of it")
-    return PaymentOutcome.model_validate(event.data)
+    outcome = PaymentOutcome.model_validate(event.data)
+    if path.closed_at is not None:
+        return outcome.model_copy(update={"result": FundingResult.FUNDED})
+    return outcome
 
 
 def _funded_key(payment: Payment) -> str:
@@ -37,33 +43,37 @@ class PathHooks(NamedTuple):
     """Each is called with the path's row locked, inside the transaction that posts the money."""
 
     funded: Callable[[AsyncSession, Path, Payment, FollowPayment], Awaitable[PaymentOutcome]]
-    unfunded: Callable[[AsyncSession, Path, Payment, datetime], Awaitable[None]]
+    unfunded: Callable[[AsyncSession, Path, Payment, FollowPayment], Awaitable[None]]
     refunded: Callable[[AsyncSession, Path, Refund, datetime], Awaitable[None]]
 
 
 async def _sale_funded(
     session: AsyncSession, path: Path, payment: Payment, look: FollowPayment
 ) -> PaymentOutcome:
-    """The escrow is full: in time the sale is paid; late it is revived if the pieces are still there, else refunded."""
-    terms = await terms_of(session, path.id)
+    """The escrow is full: in time the sale is paid.
+
+    Late it is revived if the pieces are still there and nobody has called it off, else the money goes back.
+    """
+    sale = await sale_of(session, path.id)
+    terms = SaleTerms.model_validate(sale.terms)
     phase = Phase(path.phase)
     amount = format_money(payment.amount, payment.currency)
     key = _funded_key(payment)
     outcome = PaymentOutcome(result=FundingResult.FUNDED, at=look.at)
     if phase is Phase.PENDING_PAYMENT:
         event, words = Event.PAYMENT_CAPTURED, f"Paid: {amount} in escrow"
-    elif await stock.reserve(session, terms, look.at):
+    elif sale.end_reason != Event.CANCELLED and await stock.reserve(session, terms, look.at):
         event = Event.LATE_PAYMENT_ACCEPTED
         words = f"Paid after the order had expired; the pieces were still there: {amount} in escrow"
-        if look.late:
-            outcome = PaymentOutcome(result=FundingResult.REVIVED, at=look.at)
-            path.workflow_id = revived_workflow_id(path.workflow_id)
+        outcome = PaymentOutcome(result=FundingResult.REVIVED, at=look.at)
+        path.workflow_id = revived_workflow_id(path.workflow_id)
+        sale.end_reason = None
     else:
         event = Event.LATE_PAYMENT_RETURNED
-        words = f"Paid after the order had expired and the pieces were gone: {amount} goes back"
+        words = f"Paid after the order had ended: {amount} goes back"
         refund_id = await refund_escrow(session, path.id, key, event)
         outcome = PaymentOutcome(result=FundingResult.RETURNING, at=look.at, refund_id=refund_id)
-        (await sale_of(session, path.id)).end_reason = event
+        sale.end_reason = event
     entered = next_phase(phase, event)
     advance(
         session,
@@ -79,25 +89,33 @@ async def _sale_funded(
     return outcome
 
 
-async def _sale_unfunded(session: AsyncSession, path: Path, payment: Payment, at: datetime) -> None:
+async def _sale_unfunded(
+    session: AsyncSession, path: Path, payment: Payment, look: FollowPayment
+) -> None:
     """Nobody paid: the pieces go back on sale and the sale is over."""
     key = f"{payment.id}/unfunded"
     if await happened(session, key):
         return
-    terms = await terms_of(session, path.id)
-    phase = next_phase(Phase(path.phase), Event.PAYMENT_EXPIRED)
-    await stock.release(session, terms)
+    sale = await sale_of(session, path.id)
+    event, actor, words = Event.PAYMENT_EXPIRED, "system", "Not paid in time"
+    if look.withdrawn is not None:
+        event, actor = Event.CANCELLED, look.withdrawn.actor
+        words = f"Called off by the {actor} before it was paid"
+    phase = next_phase(Phase(path.phase), event)
+    sale.end_reason = event
+    await stock.release(session, SaleTerms.model_validate(sale.terms))
     await journal.require_empty(session, path.id)
+    note = f": {look.withdrawn.note}" if look.withdrawn and look.withdrawn.note else ""
     advance(
         session,
         path,
         key=key,
-        kind=Event.PAYMENT_EXPIRED,
+        kind=event,
         phase=phase,
-        actor="system",
-        summary="Not paid; the reserved pieces are back on sale",
+        actor=actor,
+        summary=f"{words}; the reserved pieces are back on sale{note}",
         deadlines=(),
-        closed_at=at,
+        closed_at=look.at,
     )
 
 

@@ -14,7 +14,7 @@ from db import inbox
 from db.engine import Database
 from db.tables import Payment
 from domain import postings
-from domain.errors import NotFound, ProviderMismatch
+from domain.errors import NotFound
 from domain.model import Message
 from domain.payments import (
     FollowPayment,
@@ -29,6 +29,8 @@ from providers.base import (
     PaymentStatus,
     ProviderPayment,
     ProviderUnavailable,
+    is_same,
+    require_same,
 )
 from providers.registry import ProviderRegistry
 
@@ -69,7 +71,7 @@ class Payments:
                     return_url=request.return_url,
                 )
             )
-        _require_same(payment, theirs)
+        require_same(payment.id, payment.amount, payment.currency, theirs)
         async with self.database.transaction() as session:
             row = await _locked(session, payment.id)
             row.reference = theirs.reference
@@ -100,20 +102,27 @@ class Payments:
         path = await lock_path(session, payment.path_id)
         row = await _locked(session, payment.id)
         outcome = PaymentOutcome(result=FundingResult.WAITING, at=request.at)
+        if (
+            theirs is not None
+            and request.withdrawn
+            and not is_same(row.id, row.amount, row.currency, theirs)
+        ):
+            # Called off while operators ask whose object this is: the path need not wait for the answer.
+            theirs = None
         if theirs is not None:
-            _require_same(row, theirs)
+            require_same(row.id, row.amount, row.currency, theirs)
             row.reference = theirs.reference
         if theirs is not None and theirs.status is PaymentStatus.CAPTURED:
             new = row.status != PaymentState.CAPTURED
             await self._take_in(session, row, theirs, request.at)
             if new:
                 return await HOOKS[path.kind].funded(session, path, row, request)
-            return await recalled(session, row)
+            return await recalled(session, path, row)
         if row.status == PaymentState.EXPIRED:
             return outcome.model_copy(update={"result": FundingResult.EXPIRED})
         if request.close or (theirs and theirs.status is PaymentStatus.CANCELED):
             row.status = PaymentState.EXPIRED
-            await HOOKS[path.kind].unfunded(session, path, row, request.at)
+            await HOOKS[path.kind].unfunded(session, path, row, request)
             return outcome.model_copy(update={"result": FundingResult.EXPIRED})
         return outcome
 
@@ -168,12 +177,3 @@ async def _locked(session: AsyncSession, payment_id: str) -> Payment:
     return (
         await session.scalars(select(Payment).where(Payment.id == payment_id).with_for_update())
     ).one()
-
-
-def _require_same(ours: Payment, theirs: ProviderPayment) -> None:
-    """Raises ProviderMismatch unless the provider's object is about our payment, amount and currency."""
-    if (theirs.subject, theirs.amount, theirs.currency) != (ours.id, ours.amount, ours.currency):
-        raise ProviderMismatch(
-            f"{theirs.reference} is {theirs.amount} {theirs.currency} for {theirs.subject}; "
-            f"expected {ours.amount} {ours.currency} for {ours.id}"
-        )

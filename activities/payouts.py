@@ -34,7 +34,7 @@ from domain.payments import (
 )
 from domain.policy import PayoutPolicy
 from ledger import journal
-from providers.base import PayoutRequest, PayoutStatus, ProviderPayout
+from providers.base import PayoutRequest, PayoutStatus, ProviderPayout, require_same
 from providers.registry import ProviderRegistry
 
 ENDED = frozenset({PayoutState.FAILED, PayoutState.RETURNED})
@@ -150,7 +150,7 @@ class Payouts:
             _require_agreement(row, after)
             return PayoutOutcome(state=before)
         if theirs is not None:
-            _require_same(row, theirs)
+            require_same(row.id, row.amount, row.currency, theirs)
             row.reference = theirs.reference
             row.failure_reason = theirs.failure_reason
         if after in (PayoutState.PAID, PayoutState.RETURNED) and before is not PayoutState.PAID:
@@ -169,7 +169,7 @@ class Payouts:
             await journal.post(session, _put_back(row, before))
         if after is PayoutState.RETURNED:
             await journal.post(session, _returned(row))
-        if after in ENDED:
+        if after in ENDED and theirs is not None and theirs.destination_at_fault:
             await _close_destination(session, row.destination_id)
         row.status = after
         if after in ENDED or after is PayoutState.PAID:
@@ -261,11 +261,3 @@ def _require_agreement(row: Payout, theirs: PayoutState) -> None:
     """Raises ProviderMismatch when a payout whose money we put back is on its way or paid after all."""
     if theirs not in ENDED:
         raise ProviderMismatch(f"{row.id} is {row.status} here and {theirs} at the provider")
-
-
-def _require_same(ours: Payout, theirs: ProviderPayout) -> None:
-    if (theirs.subject, theirs.amount, theirs.currency) != (ours.id, ours.amount, ours.currency):
-        raise ProviderMismatch(
-            f"{theirs.reference} is {theirs.amount} {theirs.currency} for {theirs.subject}; "
-            f"expected {ours.amount} {ours.currency} for {ours.id}"
-        )

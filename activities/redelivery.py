@@ -15,13 +15,14 @@ from temporalio.service import RPCError
 
 from db import inbox
 from db.engine import Database
-from db.tables import InboxRow, Payment, Payout, Refund
+from db.tables import InboxRow, Path, Payment, Payout, Refund
 from db.wakeups import wake_about, wakeup_for
 from domain.payments import PaymentState, PayoutState, Redelivered
 from runtime.settings import Settings
 from runtime.temporal import Tell, Wake, send
 
 _BATCH = 200
+_LOOKS = 2_000
 _HOURLY = timedelta(hours=1)
 _DAILY = timedelta(days=1)
 _LATE_MONEY_WITHIN = timedelta(days=3, hours=1)
@@ -73,6 +74,15 @@ class Redelivery:
             Payment.settled_at.is_(None),
             _comes_round(Payment.created_at, _HOURLY, period),
         )
+        revived = (
+            select(Payment.id)
+            .join(Path, Path.id == Payment.path_id)
+            .where(
+                Path.workflow_id == func.concat(Path.kind, "-", Path.id, "-revived"),
+                Path.closed_at.is_(None),
+                _comes_round(Payment.created_at, _HOURLY, period),
+            )
+        )
         late = select(Payment.id).where(
             Payment.status == PaymentState.EXPIRED,
             Payment.expires_at > func.now() - _LATE_MONEY_WITHIN,
@@ -90,8 +100,8 @@ class Redelivery:
             _comes_round(Payout.ended_at, _DAILY, period),
         )
         found: list[str] = []
-        for query in (unsettled, late, unfinished_refunds, unfinished_payouts, returnable):
-            found += await session.scalars(query.limit(_BATCH))
+        for query in (unsettled, revived, late, unfinished_refunds, unfinished_payouts, returnable):
+            found += await session.scalars(query.limit(_LOOKS))
         return found
 
     async def _send(self, wakeup: Wake | Tell | None) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 from temporalio import activity
@@ -18,9 +20,10 @@ from domain.money import format_money
 from domain.payments import FollowRefund, RefundOutcome, RefundState
 from domain.postings import JournalEntry
 from ledger import journal
-from providers.base import ProviderRefund, RefundRequest, RefundStatus
+from providers.base import ProviderRefund, RefundRequest, RefundStatus, require_same
 from providers.registry import ProviderRegistry
 
+_OFFER = "refund_offer"
 ENDED = frozenset({RefundState.SUCCEEDED, RefundState.CREDITED})
 
 _STATES = {
@@ -53,7 +56,9 @@ class Refunds:
             else:
                 await _post(session, path, row, theirs, state, request)
             await inbox.consume(session, refund.id, up_to=seen)
-            return RefundOutcome(state=RefundState(row.status))
+            return RefundOutcome(
+                state=RefundState(row.status), offered_until=_offered_until(path, row)
+            )
 
     async def _read_or_submit(self, refund: Refund, payment: str) -> ProviderRefund | None:
         """The provider's refund; None when it understood the request and will not do it."""
@@ -96,7 +101,7 @@ async def _post(
     request: FollowRefund,
 ) -> None:
     if theirs is not None:
-        _require_same(row, theirs)
+        require_same(row.id, row.amount, row.currency, theirs)
         row.reference = theirs.reference
         row.failure_reason = theirs.failure_reason
     before, row.status = row.status, state
@@ -110,6 +115,9 @@ async def _post(
         await _end(session, path, row, _credit(row), request)
     elif state is RefundState.REFUSED and before != RefundState.REFUSED:
         _offer(session, path, row, request)
+    elif state is RefundState.PENDING and before == RefundState.REFUSED:
+        # On its way after all: the offer is withdrawn.
+        path.deadlines = []
 
 
 async def _end(
@@ -133,14 +141,15 @@ def _offer(session: AsyncSession, path: Path, row: Refund, request: FollowRefund
     advance(
         session,
         path,
-        key=f"{row.id}/refused",
+        # A provider that tries again can refuse again.
+        key=f"{row.id}/refused/{request.at.isoformat()}",
         kind="refund_refused",
         phase=path.phase,
         actor="provider",
         summary=f"The provider does not send {amount} back; it can be taken as balance",
         deadlines=[
             Deadline(
-                name="refund_offer",
+                name=_OFFER,
                 due_at=request.offered_until,
                 stopped_by=("buyer: accept balance",),
                 outcome="The money is put on the buyer's balance, from which it can be paid out.",
@@ -149,6 +158,14 @@ def _offer(session: AsyncSession, path: Path, row: Refund, request: FollowRefund
         ],
         data={"refund_id": row.id},
     )
+
+
+def _offered_until(path: Path, row: Refund) -> datetime | None:
+    """When the standing offer ends, as the payer was told; None when there is none."""
+    if row.status != RefundState.REFUSED:
+        return None
+    pending = (Deadline.model_validate(each) for each in path.deadlines)
+    return next((each.due_at for each in pending if each.name == _OFFER), None)
 
 
 def _require_agreement(row: Refund, theirs: RefundState) -> None:
@@ -165,11 +182,3 @@ async def _locked(session: AsyncSession, refund_id: str) -> Refund:
     return (
         await session.scalars(select(Refund).where(Refund.id == refund_id).with_for_update())
     ).one()
-
-
-def _require_same(ours: Refund, theirs: ProviderRefund) -> None:
-    if (theirs.subject, theirs.amount, theirs.currency) != (ours.id, ours.amount, ours.currency):
-        raise ProviderMismatch(
-            f"{theirs.reference} is {theirs.amount} {theirs.currency} for {theirs.subject}; "
-            f"expected {ours.amount} {ours.currency} for {ours.id}"
-        )

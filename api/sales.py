@@ -36,7 +36,7 @@ from domain.errors import (
 )
 from domain.ids import SaleId
 from domain.money import format_money
-from domain.sale import FINAL, Delivery, Phase, SaleOrder, SaleTerms, agree
+from domain.sale import Delivery, Phase, SaleOrder, SaleTerms, agree
 from domain.sale_messages import SaleAct, SaleStanding, SaleStart, Shipment
 from domain.text import as_markdown
 from domain.time import utc_now
@@ -225,9 +225,9 @@ async def _tell(
         async with answered_within(services.settings.request_timeout_seconds):
             await handle.execute_update(update, said, id=update_id)
     except WrongPhase as ended:
-        if rows.path.phase in FINAL:
+        if rows.path.phase != Phase.PAID:
             raise
-        # The books say that it goes on: a late payment has just brought it back, or it ended after our look.
+        # The books say that it goes on: a late payment has just brought it back.
         raise Unavailable("the sale is just being taken up again; repeat the request") from ended
 
 

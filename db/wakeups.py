@@ -76,6 +76,7 @@ async def _payment(session: AsyncSession, subject: str, settings: Settings) -> W
             currency=payment.currency,
             expires_at=payment.expires_at,
             poll=settings.sale_policy.poll,
+            silence_seconds=settings.sale_policy.provider_silence_seconds,
             refund_policy=settings.refund_policy,
             late=late,
         ),

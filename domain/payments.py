@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from enum import StrEnum
 
 from pydantic import Field
@@ -51,9 +52,23 @@ class PaymentCase(Message):
     currency: Currency
     expires_at: Instant
     poll: Backoff
+    silence_seconds: int
+    """A provider that cannot be reached for this long calls the operators."""
     refund_policy: RefundPolicy
     late: bool = False
     """Woken after the path stopped waiting: money may have come all the same."""
+
+    @property
+    def silence(self) -> timedelta:
+        """How long the provider may be out of reach."""
+        return timedelta(seconds=self.silence_seconds)
+
+
+class Withdrawal(Message):
+    """Nobody wants to pay any more: who said so, and their word."""
+
+    actor: str
+    note: str = ""
 
 
 class FollowPayment(Message):
@@ -63,8 +78,8 @@ class FollowPayment(Message):
     at: Instant
     close: bool
     """Close it at the provider if it is still unpaid."""
-    late: bool = False
-    """The path has stopped waiting: if the money brings it back, it goes on as a new story."""
+    withdrawn: Withdrawal | None = None
+    """Somebody has called it off; money that comes all the same goes back."""
 
 
 class FundingResult(StrEnum):
@@ -119,6 +134,8 @@ class RefundOutcome(Message):
     """Where the refund stands after a look."""
 
     state: RefundState
+    offered_until: Instant | None = None
+    """Refused: until when the payer was told that the money can be taken as balance."""
 
 
 class PayoutCase(Message):

@@ -49,6 +49,9 @@ class SalePolicy(Message):
     poll_first_seconds: Annotated[int, Field(ge=1, le=_DAY)] = 30
     """When no webhook comes: first look at the provider after this long, then at doubling distance."""
 
+    provider_silence_seconds: Annotated[int, Field(ge=1, le=30 * _DAY)] = _HOUR
+    """A payment company that cannot be reached for this long while the buyer pays calls the operators."""
+
     @property
     def poll(self) -> Backoff:
         """When to look at the provider while the buyer pays."""

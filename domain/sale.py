@@ -69,6 +69,7 @@ class Event(StrEnum):
 TRANSITIONS: dict[tuple[Phase, Event], Phase] = {
     (Phase.PENDING_PAYMENT, Event.PAYMENT_CAPTURED): Phase.PAID,
     (Phase.PENDING_PAYMENT, Event.PAYMENT_EXPIRED): Phase.EXPIRED,
+    (Phase.PENDING_PAYMENT, Event.CANCELLED): Phase.EXPIRED,
     (Phase.EXPIRED, Event.LATE_PAYMENT_ACCEPTED): Phase.PAID,
     (Phase.EXPIRED, Event.LATE_PAYMENT_RETURNED): Phase.REFUNDING,
     (Phase.PAID, Event.ACCEPTED): Phase.ACCEPTED,

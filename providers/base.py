@@ -11,6 +11,7 @@ from datetime import date, datetime
 from enum import StrEnum
 from typing import Protocol
 
+from domain.errors import ProviderMismatch
 from domain.model import Instant, Message
 from domain.money import Currency, MinorUnits
 
@@ -122,6 +123,8 @@ class ProviderPayout(Message):
     currency: Currency
     fee: int = 0
     failure_reason: str | None = None
+    destination_at_fault: bool = False
+    """Whether it failed because of the payee's account, so that another try needs another destination."""
 
 
 class ProviderEvent(Message):
@@ -146,6 +149,24 @@ class StatementLine(Message):
     """Signed minor units: positive came in, negative went out."""
     currency: Currency
     booked_at: Instant
+
+
+def is_same(
+    ours: str, amount: int, currency: str, theirs: ProviderPayment | ProviderRefund | ProviderPayout
+) -> bool:
+    """Whether the provider's object is about this id of ours, amount and currency."""
+    return (theirs.subject, theirs.amount, theirs.currency) == (ours, amount, currency)
+
+
+def require_same(
+    ours: str, amount: int, currency: str, theirs: ProviderPayment | ProviderRefund | ProviderPayout
+) -> None:
+    """Raises ProviderMismatch unless the provider's object is about this id of ours, amount and currency."""
+    if not is_same(ours, amount, currency, theirs):
+        raise ProviderMismatch(
+            f"{theirs.reference} is {theirs.amount} {theirs.currency} for {theirs.subject}; "
+            f"expected {amount} {currency} for {ours}"
+        )
 
 
 class PaymentProvider(Protocol):

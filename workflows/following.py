@@ -12,13 +12,14 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError
 
 with workflow.unsafe.imports_passed_through():
-    from domain.errors import Unavailable, all_errors
+    from domain.errors import Unavailable
     from domain.policy import Backoff
     from domain.text import as_markdown
     from runtime import search_attributes as attributes
 
 Result = TypeVar("Result")
-_REFUSALS = frozenset(all_errors())
+_OUT_OF_REACH = "ProviderUnavailable"
+"""Type under which providers.base.ProviderUnavailable crosses; stories do not import providers."""
 
 
 class Attended:
@@ -26,6 +27,7 @@ class Attended:
 
     def __init__(self) -> None:
         self.news = False
+        self.overdue = False
 
     @workflow.signal
     def wake(self) -> None:
@@ -38,19 +40,19 @@ class Attended:
             f"**Needs an operator**\n\n{as_markdown(why)}\n\nSend the signal `wake` to try again."
         )
         workflow.upsert_search_attributes([attributes.NEEDS_OPERATOR.value_set(True)])
-        self.news = False
         await uninterrupted(workflow.wait_condition(lambda: self.news or over()))
         self.news = False
-        workflow.upsert_search_attributes([attributes.NEEDS_OPERATOR.value_set(False)])
+        if not self.overdue:
+            workflow.upsert_search_attributes([attributes.NEEDS_OPERATOR.value_set(False)])
 
 
 class Follower(Attended):
     """Woken by the provider's webhook, or by its own clock."""
 
-    def __init__(self) -> None:
+    def __init__(self, silence: timedelta) -> None:
         super().__init__()
         self.looks = 0
-        self.overdue = False
+        self.silent_after = workflow.now() + silence
 
     async def answer(
         self, ask: Callable[[], Awaitable[Result]], what: str, poll: Backoff
@@ -65,13 +67,17 @@ class Follower(Attended):
             except ActivityError as failed:
                 reason = reason_of(failed)
                 if reason.type == Unavailable.code:
+                    self.call_operator_when_overdue(f"{what}: {reason.message}")
                     await self.until_news(poll, None, what)
                 else:
                     await self.ask_operator(f"{what}: {reason.message}")
 
-    def call_operator_after(self, started: datetime, silence: timedelta) -> None:
-        """The other side has not answered for too long: operators should see it, while the story goes on asking."""
-        if not self.overdue and workflow.now() >= started + silence:
+    def call_operator_when_overdue(self, why: str) -> None:
+        """The other side has been silent for too long: operators should see it, while the story goes on asking."""
+        if workflow.now() < self.silent_after:
+            return
+        workflow.set_current_details(f"**Overdue**\n\n{as_markdown(why)}\n\nAsking goes on.")
+        if not self.overdue:
             self.overdue = True
             workflow.upsert_search_attributes([attributes.NEEDS_OPERATOR.value_set(True)])
 
@@ -120,8 +126,13 @@ def in_words(moment: datetime) -> str:
 
 
 def reason_of(failed: ActivityError) -> ApplicationError:
-    """Why an activity failed, with the code and words of its DomainError; `unavailable` for everything else."""
+    """Why an activity failed: the code and words of its DomainError, `unavailable` when something was out of reach.
+
+    Anything else is a fault of ours and keeps its own type: it needs an operator.
+    """
     cause = failed.cause
-    if isinstance(cause, ApplicationError) and cause.type in _REFUSALS:
-        return cause
-    return ApplicationError(str(cause or failed), type=Unavailable.code, non_retryable=True)
+    if not isinstance(cause, ApplicationError):
+        return ApplicationError(str(cause or failed), type=Unavailable.code, non_retryable=True)
+    if cause.type == _OUT_OF_REACH:
+        return ApplicationError(cause.message, type=Unavailable.code, non_retryable=True)
+    return cause

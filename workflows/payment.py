@@ -24,6 +24,7 @@ with workflow.unsafe.imports_passed_through():
         PaymentCase,
         PaymentOutcome,
         RefundCase,
+        Withdrawal,
     )
     from runtime.temporal import start_attributes
     from workflows.following import Follower, in_words, uninterrupted
@@ -37,24 +38,13 @@ class Payment(Follower):
 
     @workflow.init
     def __init__(self, case: PaymentCase) -> None:
-        super().__init__()
+        super().__init__(silence=case.silence)
         self.case = case
-        self.withdrawn = False
+        self.withdrawn: Withdrawal | None = None
 
     @workflow.run
     async def run(self, case: PaymentCase) -> PaymentOutcome:
-        return await self.late_money() if case.late else await self.for_its_path()
-
-    async def for_its_path(self) -> PaymentOutcome:
-        """The path waits for the outcome: funded, or expired. Money of the last moment is its path's to use or return."""
-        outcome = await self.wait_for_payer()
-        while self.news:
-            outcome = await self.look()
-        return outcome
-
-    async def late_money(self) -> PaymentOutcome:
-        """The path has stopped waiting. It is brought back if it can use the money; otherwise the money goes back."""
-        outcome = await self.look()
+        outcome = await self.look() if case.late else await self.wait_for_payer()
         while self.news:
             outcome = await self.look()
         if outcome.result is FundingResult.REVIVED:
@@ -64,16 +54,16 @@ class Payment(Follower):
         return outcome
 
     @workflow.signal
-    def withdraw(self) -> None:
-        """The payer has given up: close the payment now."""
-        self.withdrawn = True
+    def withdraw(self, withdrawal: Withdrawal) -> None:
+        """Nobody wants to pay any more: close the payment now."""
+        self.withdrawn = withdrawal
         self.news = True
 
     async def wait_for_payer(self) -> PaymentOutcome:
         """Until the money is there, or the time is up and the provider has closed the payment."""
         while True:
             self.tell()
-            if not self.withdrawn:
+            if self.withdrawn is None:
                 await self.until_news(self.case.poll, self.case.expires_at, "has the buyer paid?")
             outcome = await self.look()
             if outcome.result is not FundingResult.WAITING:
@@ -82,16 +72,21 @@ class Payment(Follower):
     async def look(self) -> PaymentOutcome:
         """What the provider says now, posted."""
         self.news = False
-        return await self.answer(self.follow, f"payment of {self.amount}", self.case.poll)
+        outcome = await self.answer(self.follow, f"payment of {self.amount}", self.case.poll)
+        self.end_of_wait()
+        return outcome
 
     def follow(self) -> Awaitable[PaymentOutcome]:
         """One look; at the end of the time it closes the payment."""
         now = workflow.now()
-        closing = self.withdrawn or now >= self.case.expires_at
+        closing = self.withdrawn is not None or now >= self.case.expires_at
         return workflow.execute_activity_method(
             Payments.follow,
             FollowPayment(
-                payment_id=self.case.payment_id, at=now, close=closing, late=self.case.late
+                payment_id=self.case.payment_id,
+                at=now,
+                close=closing,
+                withdrawn=self.withdrawn,
             ),
             summary=f"{'Close' if closing else 'Look at'} the payment of {self.amount}",
             **PROVIDER,

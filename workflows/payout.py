@@ -26,7 +26,7 @@ class Payout(Follower):
 
     @workflow.init
     def __init__(self, case: PayoutCase) -> None:
-        super().__init__()
+        super().__init__(silence=case.policy.silence)
         self.case = case
         self.state = PayoutState.REQUESTED
         self.reserved: ReservedPayout | None = None
@@ -36,11 +36,10 @@ class Payout(Follower):
     async def run(self, case: PayoutCase) -> PayoutOutcome | None:
         if await self.nothing_to_send():
             return None
-        started = workflow.now()
         await self.look()
         while self.news or self.state in (PayoutState.REQUESTED, PayoutState.IN_TRANSIT):
             self.tell("On its way; the bank has not answered yet.")
-            self.call_operator_after(started, case.policy.silence)
+            self.call_operator_when_overdue(f"no end of the payout of {self.amount} yet")
             if not self.news:
                 await self.until_news(case.policy.poll, None, "has the payout arrived?")
             await self.look()

@@ -24,7 +24,7 @@ class Refund(Follower):
 
     @workflow.init
     def __init__(self, case: RefundCase) -> None:
-        super().__init__()
+        super().__init__(silence=case.policy.silence)
         self.case = case
         self.state = RefundState.REQUESTED
         self.balance_accepted = False
@@ -32,14 +32,13 @@ class Refund(Follower):
 
     @workflow.run
     async def run(self, case: RefundCase) -> RefundOutcome:
-        started = workflow.now()
         await self.look()
         while self.news or self.state not in (RefundState.SUCCEEDED, RefundState.CREDITED):
             if self.state is RefundState.REFUSED:
                 await self.offer_balance()
             else:
                 self.tell("The provider is sending it back.")
-                self.call_operator_after(started, case.policy.silence)
+                self.call_operator_when_overdue(f"no end of the refund of {self.amount} yet")
                 if not self.news:
                     await self.until_news(case.policy.poll, None, "has the refund arrived?")
                 await self.look()
@@ -53,6 +52,7 @@ class Refund(Follower):
         """The payer takes the money as balance instead of the refund that the provider refused."""
         self.balance_accepted = True
         await workflow.wait_condition(lambda: self.state is not RefundState.REFUSED)
+        self.balance_accepted = False
         self._require_state(RefundState.CREDITED)
         return RefundOutcome(state=self.state)
 
@@ -112,6 +112,8 @@ class Refund(Follower):
             summary=f"{'Credit' if credit else 'Refund'} {self.amount}",
             **PROVIDER,
         )
+        # A story that was started again keeps the promise of the one before.
+        self.offered_until = outcome.offered_until or self.offered_until
         return outcome.state
 
     def tell(self, words: str) -> None:

@@ -22,7 +22,13 @@ with workflow.unsafe.imports_passed_through():
     from domain.ids import step_key
     from domain.money import format_money
     from domain.parcels import ParcelFact, ScanKind
-    from domain.payments import FundingResult, PaymentCase, PaymentOutcome, RefundCase
+    from domain.payments import (
+        FundingResult,
+        PaymentCase,
+        PaymentOutcome,
+        RefundCase,
+        Withdrawal,
+    )
     from domain.sale import (
         FINAL,
         Delivery,
@@ -120,22 +126,19 @@ class Sale(Attended):
         if self.phase is not Phase.PENDING_PAYMENT:
             return
         await self.present_payment()
-        outcome = await uninterrupted(self.follow_payment(), when_cancelled=self.withdraw)
-        if outcome.result is FundingResult.FUNDED:
-            self.enter(Phase.PAID, outcome.at)
-        elif outcome.result is FundingResult.RETURNING:
-            self.refund_id = outcome.refund_id
-            self.enter(Phase.REFUNDING, outcome.at)
-        else:
-            self.enter(Phase.EXPIRED, outcome.at)
+        outcome = await uninterrupted(self.follow_payment(), when_cancelled=self.call_off_payment)
+        paid = outcome.result is FundingResult.FUNDED
+        self.enter(Phase.PAID if paid else Phase.EXPIRED, outcome.at)
 
     async def acceptance(self) -> None:
         """The seller accepts; silence gives the buyer everything back."""
+        await self.heed_cancellation(Phase.PAID)
         if await self.time_is_up(Phase.PAID):
             await self.lapse(Phase.PAID, Event.ACCEPTANCE_LAPSED)
 
     async def shipment(self) -> None:
         """The seller ships within the lead time; silence gives the buyer everything back."""
+        await self.heed_cancellation(Phase.ACCEPTED)
         if await self.time_is_up(Phase.ACCEPTED):
             await self.lapse(Phase.ACCEPTED, Event.SHIPMENT_LAPSED)
 
@@ -214,7 +217,7 @@ class Sale(Attended):
         """Called off before shipment; whatever was paid goes back in full."""
         await self.catch_up(act)
         if self.stands_in(Phase.PENDING_PAYMENT):
-            await self.withdraw_payment()
+            await self.give_up_payment(act)
         if self.stands_in(Phase.EXPIRED):
             return self.standing()
         return await self.move(Event.CANCELLED, act)
@@ -237,8 +240,7 @@ class Sale(Attended):
 
     @cancel.validator
     def _can_cancel(self, act: SaleAct) -> None:
-        if not self.stands_in(Phase.PENDING_PAYMENT):
-            self.require(Event.CANCELLED, act)
+        self.require(Event.CANCELLED, act)
 
     @workflow.signal
     def parcel(self, fact: ParcelFact) -> None:
@@ -288,6 +290,7 @@ class Sale(Attended):
                 currency=terms.currency,
                 expires_at=self.due or workflow.now(),
                 poll=terms.policy.poll,
+                silence_seconds=terms.policy.provider_silence_seconds,
                 refund_policy=terms.refund_policy,
             ),
             id=payment_workflow_id(terms.payment_id),
@@ -295,26 +298,32 @@ class Sale(Attended):
             static_summary=f"Payment of {self.amount}",
             search_attributes=start_attributes("payment", terms.buyer_id, terms.currency),
         )
-        if self.refusal is not None or self.is_cancelled:
-            await self.withdraw()
+        if self.refusal is not None:
+            await self.withdraw(SYSTEM)
+        if self.is_cancelled:
+            await self.call_off_payment()
         return await self.payment
 
-    async def withdraw_payment(self) -> None:
-        """The buyer gives up paying; if the money was faster, the sale is paid all the same."""
+    async def give_up_payment(self, act: SaleAct) -> None:
+        """Nobody wants to pay any more; if the money was faster, the sale is paid all the same."""
         await workflow.wait_condition(lambda: self.payment is not None)
-        await self.withdraw()
+        await self.withdraw(act)
         await workflow.wait_condition(lambda: not self.stands_in(Phase.PENDING_PAYMENT))
 
-    async def withdraw(self) -> None:
-        """Tells the payment that nobody wants to pay any more; one that has just ended does not hear it."""
+    async def call_off_payment(self) -> None:
+        """An operator has cancelled the workflow before it was paid."""
+        await self.withdraw(OPERATOR)
+
+    async def withdraw(self, act: SaleAct) -> None:
+        """Tells the payment; one that has just ended does not hear it."""
         if self.payment is not None:
             with suppress(ApplicationError):
-                await self.payment.signal(Payment.withdraw)
+                await self.payment.signal(
+                    Payment.withdraw, Withdrawal(actor=act.actor, note=act.note)
+                )
 
     async def time_is_up(self, phase: Phase) -> bool:
         """Waits in this phase: True at its deadline, False as soon as something else has happened."""
-        if self.is_cancelled and phase in CALLED_OFF_BY_OPERATORS:
-            await self.lapse(phase, Event.CANCELLED, OPERATOR)
         if not self.stands_in(phase) or self.due is None:
             return False
         try:
@@ -326,12 +335,18 @@ class Sale(Attended):
         except TimeoutError:
             return True
         except asyncio.CancelledError:
+            await self.heed_cancellation(phase)
             return await self.time_is_up(phase)
         return False
 
+    async def heed_cancellation(self, phase: Phase) -> None:
+        """An operator who cancels the workflow calls off what has not shipped; later it changes nothing."""
+        if self.is_cancelled and phase in CALLED_OFF_BY_OPERATORS:
+            await self.lapse(phase, Event.CANCELLED, OPERATOR)
+
     @property
     def is_cancelled(self) -> bool:
-        """Whether an operator has cancelled the workflow: what has not shipped is refunded, later it changes nothing."""
+        """Whether an operator has cancelled the workflow in Temporal."""
         return workflow.cancellation_reason() is not None
 
     async def lapse(self, phase: Phase, event: Event, act: SaleAct = SYSTEM) -> None:

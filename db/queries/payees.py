@@ -18,6 +18,10 @@ _PUT_BACK = (EntryKind.PAYOUT_FAILED, EntryKind.PAYOUT_RETURNED, EntryKind.UNFRE
 """Credits that only restore what was income before; they need not wait again."""
 
 
+_REST_AFTER_FAILURE = timedelta(days=1)
+"""A destination to which a payout has just failed is not tried again by itself for this long."""
+
+
 class Payee(Message):
     """A user with money that may leave in one currency."""
 
@@ -76,6 +80,15 @@ async def due_payees(session: AsyncSession, page: DuePage, policy: PayoutPolicy)
         )
         .exists()
     )
+    failed = (
+        select(Payout.id)
+        .where(
+            Payout.destination_id == PayoutDestination.id,
+            Payout.status.in_(("failed", "returned")),
+            Payout.created_at > func.now() - _REST_AFTER_FAILURE,
+        )
+        .exists()
+    )
     rows = await session.execute(
         select(LedgerAccount.owner, LedgerAccount.currency)
         .join(
@@ -94,6 +107,7 @@ async def due_payees(session: AsyncSession, page: DuePage, policy: PayoutPolicy)
             >= policy.minimum_amount,
             cursor > page.after,
             ~recent,
+            ~failed,
         )
         .order_by(cursor)
         .limit(page.limit)

@@ -94,7 +94,7 @@ def main() -> int:
         return USAGE
     try:
         play(settings, Console())
-    except (LocalError, httpx.HTTPError) as failed:
+    except (LocalError, httpx.HTTPError, ValidationError) as failed:
         print(f"baigong: {failed}", file=sys.stderr)
         return FAILED
     return 0

@@ -24,9 +24,12 @@ def shared_secrets(data_dir: Path) -> dict[str, str]:
             "BAIGONG_CARRIER_WEBHOOK_SECRETS": json.dumps({"sandbox": _webhook_secret()}),
         }
         data_dir.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(kept, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        draft = kept.with_suffix(".draft")
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             json.dump(made, file)
+        # Only whole files get the name: a start that is killed here must not spoil the next one.
+        draft.replace(kept)
     found: dict[str, str] = json.loads(kept.read_text(encoding="utf-8"))
     return found
 

@@ -9,7 +9,14 @@ from providers.sandbox_server.behaviours import take
 from providers.sandbox_server.booking import balance, book
 from providers.sandbox_server.events import emit
 from providers.sandbox_server.problems import Problem
-from providers.sandbox_server.records import AdvancePayout, Effect, NewPayout, Payout, PayoutState
+from providers.sandbox_server.records import (
+    INSUFFICIENT_BALANCE,
+    AdvancePayout,
+    Effect,
+    NewPayout,
+    Payout,
+    PayoutState,
+)
 from providers.sandbox_server.store import Tx, new_reference, stamp
 
 _NEXT: dict[PayoutState, tuple[PayoutState, ...]] = {
@@ -62,7 +69,7 @@ def _plan(tx: Tx, names: tuple[str, ...]) -> tuple[str, str | None, float]:
 
 def _submit(tx: Tx, payout: Payout) -> None:
     if balance(tx, payout.currency) < payout.amount + payout.fee:
-        _set(tx, payout, "failed", "insufficient_balance")
+        _set(tx, payout, "failed", INSUFFICIENT_BALANCE)
         return
     book(tx, "payout", payout.reference, payout.subject, -payout.amount, payout.currency)
     book(tx, "payout_fee", payout.reference, payout.subject, -payout.fee, payout.currency)

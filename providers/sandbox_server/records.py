@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, computed_field
 
 Amount = Annotated[int, Field(strict=True, ge=1, le=1_000_000_000_000_000)]
 CurrencyCode = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
@@ -94,6 +94,10 @@ class NewPayout(Body):
     holder: Text
 
 
+INSUFFICIENT_BALANCE = "insufficient_balance"
+"""Why a payout fails that the platform's balance does not cover."""
+
+
 class Payout(Record):
     reference: str
     operation_id: str
@@ -106,6 +110,11 @@ class Payout(Record):
     fee: int
     failure_reason: str | None
     created_at: datetime
+
+    @computed_field
+    def destination_at_fault(self) -> bool:
+        """Whether the payee's bank said no; being short of balance is the platform's own fault."""
+        return self.status in ("failed", "returned") and self.failure_reason != INSUFFICIENT_BALANCE
 
 
 class AdvanceRefund(Body):

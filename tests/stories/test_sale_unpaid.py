@@ -17,14 +17,14 @@ async def at_the_provider(house: House, sale: Json) -> str:
     return str(answer.json()["status"])
 
 
-async def assert_expired(deal: Deal) -> None:
+async def assert_expired(deal: Deal, last: str = "payment_expired by system") -> None:
     """Nothing was paid, nothing posted, everything is back."""
     sale = await deal.until("expired")
     assert sale["payment"]["status"] == "expired"
     assert sale["closed_at"] is not None
     assert await at_the_provider(deal.house, sale) == "canceled"
     assert await deal.house.postings(deal.sale) == []
-    assert await deal.timeline() == ["placed by buyer", "payment_expired by system"]
+    assert await deal.timeline() == ["placed by buyer", last]
     assert await deal.stock() == 5
     await deal.house.assert_at_zero(deal.sale)
 
@@ -43,7 +43,18 @@ async def test_a_buyer_who_cancels_before_paying_owes_nothing(house: House) -> N
     # Twice at once: both hear how it ended.
     answers = await asyncio.gather(*(deal.try_to("cancel", deal.buyer) for _ in range(2)))
     assert [(a.status_code, a.json()["phase"]) for a in answers] == [(200, "expired")] * 2
-    await assert_expired(deal)
+    await assert_expired(deal, "cancelled by buyer")
+
+
+async def test_late_money_for_an_order_that_was_called_off_goes_back(house: House) -> None:
+    """The pieces are still there, but somebody has said that the order is off."""
+    deal = await Deal.placed(house)
+    await deal.act("cancel", deal.buyer, note="Changed my mind.")
+    sale = await deal.until("expired")
+    assert sale["end_reason"] == "cancelled"
+    await deal.pay_late()
+    events = ["placed by buyer", "cancelled by buyer", "late_payment_returned by provider"]
+    await deal.assert_refunded("late_payment_returned", stock=5, events=events)
 
 
 async def test_money_faster_than_the_cancelling_buyer_goes_back_in_full(house: House) -> None:

@@ -93,6 +93,7 @@ def terms(*, policy: SalePolicy | None = None, quantity: int = 1, **changes: Any
 EXPECTED = """
     pending_payment payment_captured      paid
     pending_payment payment_expired       expired
+    pending_payment cancelled       expired
     expired         late_payment_accepted paid
     expired         late_payment_returned refunding
     paid            accepted              accepted
