@@ -264,7 +264,7 @@ def _require_parcel(services: Services, body: ShipmentNote, delivery: Delivery) 
         raise InvalidInput(
             "express delivery needs a carrier that reports to us",
             field="carrier",
-            accepted=", ".join(carriers),
+            accepted=", ".join(carriers) or "nothing yet: no carrier is configured",
         )
     if body.tracking_number is None:
         raise InvalidInput(

@@ -44,7 +44,8 @@ def address_of(listener: socket.socket) -> str:
 @asynccontextmanager
 async def served(app: ASGIApp, listener: socket.socket) -> AsyncIterator[None]:
     """The app served by uvicorn in this event loop."""
-    config = uvicorn.Config(app, log_level="critical", access_log=False)
+    # Longer than any client keeps a connection: both letting go in the same moment would fail a request.
+    config = uvicorn.Config(app, log_level="critical", access_log=False, timeout_keep_alive=60)
     config.load()
     server = uvicorn.Server(config)
     server.lifespan = config.lifespan_class(config)
