@@ -28,7 +28,7 @@ from tests.stories.money import assert_sound, at_provider, settled
 from tests.stories.parts import house_of_parts
 from tests.waiting import eventually
 
-ROUNDS = 20
+ROUNDS = 10
 AT_A_TIME = 5
 PAID = ["placed by buyer", "payment_captured by provider"]
 PAUSE = timedelta(seconds=1)

@@ -16,6 +16,7 @@ from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput
 
 from activities.redelivery import Redelivery
 from deploy.local.temporal import TemporalServer
+from domain.policy import SalePolicy
 from runtime import correlation
 from tests.api.issuer import Issuer
 from tests.servers import (
@@ -388,13 +389,13 @@ async def test_killed_after_committing_a_late_payment(
     own: Callable[..., Any], killed_once: set[str], stock_left: bool
 ) -> None:
     """Money that came late is followed up, although the answer that said so was lost."""
-    async with own(request_timeout_seconds=10) as parts:
+    hasty = SalePolicy(payment_seconds=3, poll_first_seconds=1)
+    async with own(request_timeout_seconds=10, sale_policy=hasty) as parts:
         house = parts.house
         buyer, seller = people()
         listing = await house.listing(seller, stock=1)
         sale = await house.order(listing, by=buyer)
         await house.misbehave("payment", "late_capture", subject=sale["payment"]["id"])
-        await house.let_pass(sale, 15 * 60 + 1, workflow="payment")
         await house.workflow(f"payment-{sale['payment']['id']}").result()
         await house.until(sale, "expired", by=buyer)
         if not stock_left:
