@@ -148,6 +148,7 @@ async def test_helpers_and_revived_sales_can_be_found_too(house: House) -> None:
     assert payment == {"Path": "payment", **whose}
     await deal.pay_late()
     await deal.until("paid")
+    await eventually(lambda: house.runs(deal.sale))
 
     async def found_again() -> bool:
         revived = await attributes_of(house, house.story_of(deal.sale))

@@ -45,7 +45,7 @@ def inbox_states(house: House, number: str) -> list[tuple[str, str]]:
     """Kind and status of every carrier's webhook about a parcel, oldest first."""
     rows = house.sql(
         "SELECT kind, status FROM webhook_inbox WHERE source = 'carrier:sandbox'"
-        " AND convert_from(body, 'UTF8') LIKE %s ORDER BY id",
+        " AND encode(body, 'escape') LIKE %s ORDER BY id",
         f"%{number}%",
     )
     return [(kind, status) for kind, status in rows]
@@ -65,7 +65,7 @@ async def inbox_becomes(house: House, number: str, *statuses: str) -> None:
 async def redeliver(house: House, number: str) -> None:
     """Makes what waits in the inbox due and runs what the schedule runs."""
     house.sql(
-        "UPDATE webhook_inbox SET next_attempt_at = now() WHERE convert_from(body, 'UTF8') LIKE %s",
+        "UPDATE webhook_inbox SET next_attempt_at = now() WHERE encode(body, 'escape') LIKE %s",
         f"%{number}%",
     )
     await house.temporal.execute_workflow(
