@@ -1,0 +1,120 @@
+"""Money that comes in, goes back and goes out."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, func, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from db.tables.base import CURRENCY_CODE, Base, one_of
+
+
+class Payment(Base):
+    """One payment for one path. `operation_id` is the provider's idempotency key."""
+
+    __tablename__ = "payments"
+    __table_args__ = (
+        CheckConstraint("amount > 0", name="amount_positive"),
+        CheckConstraint(CURRENCY_CODE, name="currency_code"),
+        UniqueConstraint("provider", "reference"),
+        Index(None, "path_id"),
+    )
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    path_id: Mapped[str] = mapped_column(ForeignKey("paths.id"))
+    payer_id: Mapped[str] = mapped_column(ForeignKey("users.id"))
+    provider: Mapped[str]
+    operation_id: Mapped[str] = mapped_column(unique=True)
+    reference: Mapped[str | None]
+    amount: Mapped[int]
+    currency: Mapped[str]
+    status: Mapped[str]
+    checkout_url: Mapped[str | None]
+    fee: Mapped[int] = mapped_column(server_default=text("0"))
+    expires_at: Mapped[datetime]
+    hold_deadline: Mapped[datetime | None]
+    captured_at: Mapped[datetime | None]
+    settled_at: Mapped[datetime | None]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class Refund(Base):
+    """Money on its way back to a payer."""
+
+    __tablename__ = "refunds"
+    __table_args__ = (
+        CheckConstraint("amount > 0", name="amount_positive"),
+        CheckConstraint(CURRENCY_CODE, name="currency_code"),
+        UniqueConstraint("provider", "reference"),
+        Index(None, "path_id"),
+    )
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    path_id: Mapped[str] = mapped_column(ForeignKey("paths.id"))
+    payment_id: Mapped[str] = mapped_column(ForeignKey("payments.id"))
+    payer_id: Mapped[str] = mapped_column(ForeignKey("users.id"))
+    provider: Mapped[str]
+    operation_id: Mapped[str] = mapped_column(unique=True)
+    reference: Mapped[str | None]
+    amount: Mapped[int]
+    currency: Mapped[str]
+    reason: Mapped[str]
+    status: Mapped[str]
+    failure_reason: Mapped[str | None]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    ended_at: Mapped[datetime | None]
+
+
+class PayoutDestination(Base):
+    """Where a user's money goes. A destination is never changed, only replaced."""
+
+    __tablename__ = "payout_destinations"
+    __table_args__ = (
+        CheckConstraint(one_of("status", ("active", "replaced", "failed")), name="status"),
+        CheckConstraint(CURRENCY_CODE, name="currency_code"),
+        Index(
+            "uq_payout_destinations_active",
+            "user_id",
+            "currency",
+            unique=True,
+            postgresql_where=text("status = 'active'"),
+        ),
+    )
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    user_id: Mapped[str] = mapped_column(ForeignKey("users.id"))
+    provider: Mapped[str]
+    currency: Mapped[str]
+    account: Mapped[str]
+    holder: Mapped[str]
+    status: Mapped[str]
+    """active, replaced, or failed (the last payout to it failed; the user must give another)."""
+    automatic: Mapped[bool]
+    """Whether the payout schedule pays out by itself, or only on request."""
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class Payout(Base):
+    """Money on its way to a payee."""
+
+    __tablename__ = "payouts"
+    __table_args__ = (
+        CheckConstraint("amount > 0", name="amount_positive"),
+        CheckConstraint(CURRENCY_CODE, name="currency_code"),
+        UniqueConstraint("provider", "reference"),
+        Index(None, "user_id", "id"),
+    )
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    user_id: Mapped[str] = mapped_column(ForeignKey("users.id"))
+    destination_id: Mapped[str] = mapped_column(ForeignKey("payout_destinations.id"))
+    provider: Mapped[str]
+    operation_id: Mapped[str] = mapped_column(unique=True)
+    reference: Mapped[str | None]
+    amount: Mapped[int]
+    currency: Mapped[str]
+    status: Mapped[str]
+    failure_reason: Mapped[str | None]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    ended_at: Mapped[datetime | None]
