@@ -1,4 +1,7 @@
-"""What a path does when its payment is captured or given up, and when its refund has ended. One entry per kind of path."""
+"""What a path does when its payment is captured or given up, taken back by the payer's bank, and when its refund has ended.
+
+One entry per kind of path.
+"""
 
 from __future__ import annotations
 
@@ -9,15 +12,21 @@ from typing import NamedTuple
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from activities import stock
+from activities.contest_money import contest_funded, contest_refunded, contest_unfunded
+from activities.losses import borne_by_payer, lost_before, lost_entry
 from activities.sales import sale_of
 from activities.settlement import refund_escrow
-from activities.transitions import advance, happened
+from activities.tender_money import tender_funded, tender_refunded, tender_unfunded
+from activities.transitions import advance, funded_key, happened, unfunded_key
 from db.tables import Path, Payment, Refund
+from domain import contest, tender
+from domain.chargebacks import Lost
 from domain.errors import ProviderMismatch
 from domain.ids import revived_workflow_id
 from domain.money import format_money
+from domain.path import Standing
 from domain.payments import FollowPayment, FundingResult, PaymentOutcome, RefundState
-from domain.sale import Event, Phase, SaleTerms, deadlines, due_at, next_phase
+from domain.sale import FINAL, Event, Phase, SaleTerms, commission, deadlines, due_at, next_phase
 from ledger import journal
 
 
@@ -26,7 +35,7 @@ async def recalled(session: AsyncSession, path: Path, payment: Payment) -> Payme
 
     Once the path has closed there is nothing left to do for it.
     """
-    event = await happened(session, _funded_key(payment))
+    event = await happened(session, funded_key(payment))
     if event is None:
         raise ProviderMismatch(f"{payment.id} is captured, but no event tells what became of it")
     outcome = PaymentOutcome.model_validate(event.data)
@@ -35,16 +44,33 @@ async def recalled(session: AsyncSession, path: Path, payment: Payment) -> Payme
     return outcome
 
 
-def _funded_key(payment: Payment) -> str:
-    return f"{payment.id}/funded"
+async def recalled_expiry(
+    session: AsyncSession, payment: Payment, outcome: PaymentOutcome
+) -> PaymentOutcome:
+    """What became of a payment that was given up, whichever look has written it down."""
+    event = await happened(session, unfunded_key(payment))
+    standing = Standing.model_validate(event.data) if event and event.data else None
+    return outcome.model_copy(update={"result": FundingResult.EXPIRED, "standing": standing})
 
 
 class PathHooks(NamedTuple):
     """Each is called with the path's row locked, inside the transaction that posts the money."""
 
     funded: Callable[[AsyncSession, Path, Payment, FollowPayment], Awaitable[PaymentOutcome]]
-    unfunded: Callable[[AsyncSession, Path, Payment, FollowPayment], Awaitable[None]]
+    unfunded: Callable[[AsyncSession, Path, Payment, FollowPayment], Awaitable[Standing | None]]
     refunded: Callable[[AsyncSession, Path, Refund, datetime], Awaitable[None]]
+    final: frozenset[str]
+    """Phases in which the path has ended."""
+    lost: Callable[[AsyncSession, Path, Payment, Lost], Awaitable[Standing | None]] = borne_by_payer
+    """The payer's bank has taken money back for good. Posts activities.losses.lost_entry, so that the dispute stands at
+    0, and answers where the path stands now. None: the path does not move; unless it had ended before, it stays paused
+    and operators are called.
+
+    It is called with the path no longer paused and its timers postponed, except when another chargeback is still open.
+    """
+    pauses: bool = True
+    """Whether a chargeback stops the path until the bank has decided; its story must know the signals `pause` and
+    `resume` (workflows.story)."""
 
 
 async def _sale_funded(
@@ -58,7 +84,7 @@ async def _sale_funded(
     terms = SaleTerms.model_validate(sale.terms)
     phase = Phase(path.phase)
     amount = format_money(payment.amount, payment.currency)
-    key = _funded_key(payment)
+    key = funded_key(payment)
     outcome = PaymentOutcome(result=FundingResult.FUNDED, at=look.at)
     if phase is Phase.PENDING_PAYMENT:
         event, words = Event.PAYMENT_CAPTURED, f"Paid: {amount} in escrow"
@@ -93,7 +119,7 @@ async def _sale_unfunded(
     session: AsyncSession, path: Path, payment: Payment, look: FollowPayment
 ) -> None:
     """Nobody paid: the pieces go back on sale and the sale is over."""
-    key = f"{payment.id}/unfunded"
+    key = unfunded_key(payment)
     if await happened(session, key):
         return
     sale = await sale_of(session, path.id)
@@ -120,9 +146,9 @@ async def _sale_unfunded(
 
 
 async def _sale_refunded(session: AsyncSession, path: Path, refund: Refund, at: datetime) -> None:
-    """The buyer has everything back: the sale is over."""
+    """The buyer has everything back: the sale is over, and closed unless their bank has taken money back as well."""
     phase = next_phase(Phase(path.phase), Event.REFUNDED)
-    await journal.require_empty(session, path.id)
+    closed = await journal.is_empty(session, path.id)
     amount = format_money(refund.amount, refund.currency)
     credited = refund.status == RefundState.CREDITED
     advance(
@@ -134,10 +160,39 @@ async def _sale_refunded(session: AsyncSession, path: Path, refund: Refund, at: 
         actor="system" if credited else "provider",
         summary=f"{amount} is {'on the balance of' if credited else 'back with'} the buyer",
         deadlines=(),
-        closed_at=at,
+        closed_at=at if closed else None,
         data={"refund_id": refund.id},
     )
 
 
-HOOKS: dict[str, PathHooks] = {"sale": PathHooks(_sale_funded, _sale_unfunded, _sale_refunded)}
+async def _sale_lost(session: AsyncSession, path: Path, payment: Payment, lost: Lost) -> None:
+    """Before the release escrow pays, after it the seller, as far as they and the commission got any of this payment.
+
+    A sale that is refunded owes the seller nothing: the buyer has the money twice then.
+    """
+    terms = SaleTerms.model_validate((await sale_of(session, path.id)).terms)
+    if path.phase != Phase.COMPLETED:
+        entry = await lost_entry(session, path, payment, lost, payee=terms.buyer_id)
+    else:
+        before = await lost_before(session, payment, lost)
+        bought_back = min(lost.amount, max(payment.amount - before, 0))
+        entry = await lost_entry(
+            session,
+            path,
+            payment,
+            lost,
+            payee=terms.seller_id,
+            fee_returned=commission(terms, before + bought_back) - commission(terms, before),
+            beyond=lost.amount - bought_back,
+        )
+    await journal.post(session, entry)
+
+
+HOOKS: dict[str, PathHooks] = {
+    "sale": PathHooks(
+        _sale_funded, _sale_unfunded, _sale_refunded, FINAL, lost=_sale_lost, pauses=False
+    ),
+    "contest": PathHooks(contest_funded, contest_unfunded, contest_refunded, contest.FINAL),
+    "tender": PathHooks(tender_funded, tender_unfunded, tender_refunded, tender.FINAL),
+}
 """By kind of path."""

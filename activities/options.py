@@ -15,6 +15,12 @@ class Options(TypedDict):
     retry_policy: RetryPolicy
 
 
+class Watched(Options):
+    """The same for long work that tells how far it is."""
+
+    heartbeat_timeout: timedelta
+
+
 MONEY: Options = {
     "start_to_close_timeout": timedelta(seconds=30),
     "retry_policy": RetryPolicy(
@@ -30,6 +36,15 @@ UPKEEP: Options = {
     ),
 }
 """A batch of recurring work, many short transactions."""
+
+COUNT: Watched = {
+    "start_to_close_timeout": timedelta(hours=1),
+    "heartbeat_timeout": timedelta(seconds=60),
+    "retry_policy": RetryPolicy(
+        initial_interval=timedelta(milliseconds=200), maximum_interval=timedelta(seconds=30)
+    ),
+}
+"""One pass over all rows of something large, and the transaction that records what it found."""
 
 PROVIDER: Options = {
     "start_to_close_timeout": timedelta(seconds=60),

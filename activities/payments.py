@@ -8,7 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 from temporalio import activity
 
-from activities.funding import HOOKS, recalled
+from activities.funding import HOOKS, recalled, recalled_expiry
 from activities.transitions import lock_path
 from db import inbox
 from db.engine import Database
@@ -22,6 +22,8 @@ from domain.payments import (
     PaymentOutcome,
     PaymentState,
     PresentedPayment,
+    Purpose,
+    filled_account,
 )
 from ledger import journal
 from providers.base import (
@@ -119,11 +121,13 @@ class Payments:
                 return await HOOKS[path.kind].funded(session, path, row, request)
             return await recalled(session, path, row)
         if row.status == PaymentState.EXPIRED:
-            return outcome.model_copy(update={"result": FundingResult.EXPIRED})
+            return await recalled_expiry(session, row, outcome)
         if request.close or (theirs and theirs.status is PaymentStatus.CANCELED):
             row.status = PaymentState.EXPIRED
-            await HOOKS[path.kind].unfunded(session, path, row, request)
-            return outcome.model_copy(update={"result": FundingResult.EXPIRED})
+            standing = await HOOKS[path.kind].unfunded(session, path, row, request)
+            return outcome.model_copy(
+                update={"result": FundingResult.EXPIRED, "standing": standing}
+            )
         return outcome
 
     async def _take_in(
@@ -136,7 +140,14 @@ class Payments:
             row.captured_at = at
             row.hold_deadline = at + timedelta(days=self.providers.get(row.provider).max_hold_days)
             entries.append(
-                postings.fund(f"{row.id}/fund", row.path_id, row.provider, row.amount, row.currency)
+                postings.fund(
+                    f"{row.id}/fund",
+                    row.path_id,
+                    row.provider,
+                    row.amount,
+                    row.currency,
+                    into=filled_account(Purpose(row.purpose), row.path_id, row.payer_id),
+                )
             )
         if theirs.settled and row.settled_at is None:
             row.fee = theirs.fee

@@ -8,11 +8,13 @@ from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from temporalio import activity
 
+from activities import payees
 from db import inbox
 from db.engine import Database
 from db.queries.payees import due_payees, income_since
 from db.tables import Payout, PayoutDestination
 from domain import accounts, postings
+from domain.cases import PayoutCase
 from domain.errors import (
     InsufficientFunds,
     NoDestination,
@@ -27,7 +29,6 @@ from domain.payments import (
     DuePage,
     DuePayouts,
     FollowPayout,
-    PayoutCase,
     PayoutOutcome,
     PayoutState,
     ReservedPayout,
@@ -67,6 +68,7 @@ class Payouts:
             return ReservedPayout(payout_id=row.id, amount=row.amount, currency=row.currency)
 
     async def _reserve(self, session: AsyncSession, case: PayoutCase) -> Payout:
+        await payees.require_active(session, case.user_id)
         income = accounts.payable(case.user_id)
         # The lock on the payable account also serialises two payouts of one payee.
         held = await journal.balances(session, [income], case.currency, for_update=True)
@@ -153,22 +155,7 @@ class Payouts:
             require_same(row.id, row.amount, row.currency, theirs)
             row.reference = theirs.reference
             row.failure_reason = theirs.failure_reason
-        if after in (PayoutState.PAID, PayoutState.RETURNED) and before is not PayoutState.PAID:
-            await journal.post(
-                session,
-                postings.payout_paid(
-                    f"{row.id}/paid",
-                    row.id,
-                    row.provider,
-                    row.amount,
-                    theirs.fee if theirs else 0,
-                    row.currency,
-                ),
-            )
-        if after is PayoutState.FAILED:
-            await journal.post(session, _put_back(row, before))
-        if after is PayoutState.RETURNED:
-            await journal.post(session, _returned(row))
+        await payees.post(session, *_entries(row, before, after, theirs.fee if theirs else 0))
         if after in ENDED and theirs is not None and theirs.destination_at_fault:
             await _close_destination(session, row.destination_id)
         row.status = after
@@ -218,17 +205,32 @@ class Payouts:
         return DuePayouts(cases=cases, next=payees[-1].cursor if full else None)
 
 
-def _put_back(row: Payout, before: PayoutState) -> postings.JournalEntry:
-    """A failure after "paid" is a return: the money is in cash again, not in transit."""
-    if before is PayoutState.PAID:
-        return _returned(row)
-    return postings.payout_failed(f"{row.id}/failed", row.id, row.user_id, row.amount, row.currency)
-
-
-def _returned(row: Payout) -> postings.JournalEntry:
-    return postings.payout_returned(
-        f"{row.id}/returned", row.user_id, row.provider, row.amount, row.currency
-    )
+def _entries(
+    row: Payout, before: PayoutState, after: PayoutState, fee: int
+) -> list[postings.JournalEntry]:
+    """What the payout's way from one state to the next posts."""
+    paid = before is PayoutState.PAID
+    entries = []
+    if after in (PayoutState.PAID, PayoutState.RETURNED) and not paid:
+        entries.append(
+            postings.payout_paid(
+                f"{row.id}/paid", row.id, row.provider, row.amount, fee, row.currency
+            )
+        )
+    # A failure after "paid" is a return: the money is in cash again, not in transit.
+    if after is PayoutState.FAILED and not paid:
+        entries.append(
+            postings.payout_failed(
+                f"{row.id}/failed", row.id, row.user_id, row.amount, row.currency
+            )
+        )
+    elif after in ENDED:
+        entries.append(
+            postings.payout_returned(
+                f"{row.id}/returned", row.user_id, row.provider, row.amount, row.currency
+            )
+        )
+    return entries
 
 
 async def _active_destination(session: AsyncSession, case: PayoutCase) -> PayoutDestination:

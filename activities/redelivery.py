@@ -15,8 +15,9 @@ from temporalio.service import RPCError
 
 from db import inbox
 from db.engine import Database
-from db.tables import InboxRow, Path, Payment, Payout, Refund
+from db.tables import Chargeback, InboxRow, Path, Payment, Payout, Refund
 from db.wakeups import wake_about, wakeup_for
+from domain.chargebacks import ChargebackState
 from domain.payments import PaymentState, PayoutState, Redelivered
 from runtime.settings import Settings
 from runtime.temporal import Tell, Wake, send
@@ -99,8 +100,13 @@ class Redelivery:
             Payout.ended_at > func.now() - _RETURNS_WITHIN,
             _comes_round(Payout.ended_at, _DAILY, period),
         )
+        undecided = select(Chargeback.id).where(
+            Chargeback.status == ChargebackState.OPEN,
+            _comes_round(Chargeback.opened_at, _DAILY, period),
+        )
+        unfinished = (unfinished_refunds, unfinished_payouts, undecided)
         found: list[str] = []
-        for query in (unsettled, revived, late, unfinished_refunds, unfinished_payouts, returnable):
+        for query in (unsettled, revived, late, *unfinished, returnable):
             found += await session.scalars(query.limit(_LOOKS))
         return found
 

@@ -8,8 +8,9 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 from temporalio import activity
 
+from activities import payees
 from activities.funding import HOOKS
-from activities.transitions import advance, lock_path
+from activities.transitions import advance, lock_path, without_subject
 from db import inbox
 from db.engine import Database
 from db.tables import Path, Payment, Refund
@@ -19,7 +20,6 @@ from domain.errors import NotFound, ProviderMismatch, ProviderRefused
 from domain.money import format_money
 from domain.payments import FollowRefund, RefundOutcome, RefundState
 from domain.postings import JournalEntry
-from ledger import journal
 from providers.base import ProviderRefund, RefundRequest, RefundStatus, require_same
 from providers.registry import ProviderRegistry
 
@@ -117,7 +117,7 @@ async def _post(
         _offer(session, path, row, request)
     elif state is RefundState.PENDING and before == RefundState.REFUSED:
         # On its way after all: the offer is withdrawn.
-        path.deadlines = []
+        path.deadlines = without_subject(path, row.id)
 
 
 async def _end(
@@ -125,7 +125,8 @@ async def _end(
 ) -> None:
     """The payer has the money, in one way or the other."""
     row.ended_at = request.at
-    await journal.post(session, entry)
+    path.deadlines = without_subject(path, row.id)
+    await payees.post(session, entry)
     await HOOKS[path.kind].refunded(session, path, row, request.at)
 
 
@@ -138,6 +139,7 @@ def _credit(row: Refund) -> JournalEntry:
 def _offer(session: AsyncSession, path: Path, row: Refund, request: FollowRefund) -> None:
     """The provider refuses: the payer may take the money as balance, and gets it so in any case in the end."""
     amount = format_money(row.amount, row.currency)
+    others = [Deadline.model_validate(each) for each in without_subject(path, row.id)]
     advance(
         session,
         path,
@@ -148,13 +150,15 @@ def _offer(session: AsyncSession, path: Path, row: Refund, request: FollowRefund
         actor="provider",
         summary=f"The provider does not send {amount} back; it can be taken as balance",
         deadlines=[
+            *others,
             Deadline(
                 name=_OFFER,
                 due_at=request.offered_until,
-                stopped_by=("buyer: accept balance",),
-                outcome="The money is put on the buyer's balance, from which it can be paid out.",
+                stopped_by=("payer: accept balance",),
+                outcome="The money is put on the payer's balance, from which it can be paid out.",
                 postings=planned(_credit(row)),
-            )
+                subject=row.id,
+            ),
         ],
         data={"refund_id": row.id},
     )
@@ -165,7 +169,7 @@ def _offered_until(path: Path, row: Refund) -> datetime | None:
     if row.status != RefundState.REFUSED:
         return None
     pending = (Deadline.model_validate(each) for each in path.deadlines)
-    return next((each.due_at for each in pending if each.name == _OFFER), None)
+    return next((each.due_at for each in pending if each.subject == row.id), None)
 
 
 def _require_agreement(row: Refund, theirs: RefundState) -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import structlog
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from temporalio import activity
 from temporalio.client import Client
-from temporalio.service import RPCError
 
 from activities import settlement, stock
+from activities.gathering import gather_payouts
 from activities.transitions import advance, happened, lock_path
 from db import inbox
 from db.engine import Database
@@ -21,13 +20,6 @@ from domain.payments import PaymentState
 from domain.sale import FINAL, Event, Phase, SaleTerms, agree, deadlines, due_at, next_phase
 from domain.sale_messages import OpenSale, SaleStep, SaleStepDone
 from ledger import journal
-
-log = structlog.get_logger()
-
-
-def payout_schedule(task_queue: str) -> str:
-    """Id of the schedule that gathers what is due per payee; each task queue has its own."""
-    return f"{task_queue}-payouts"
 
 
 class Sales:
@@ -110,8 +102,8 @@ class Sales:
             if step.event is Event.LOST and (heard := await _heard_since(sale, step, terms)):
                 return heard
             done = await self._apply(session, path, sale, terms, step)
-        if done.phase is Phase.COMPLETED:
-            await self._gather_payouts()
+        if done.phase is Phase.COMPLETED and self.payout_at_once:
+            await gather_payouts(self.temporal, activity.info().task_queue)
         return done
 
     async def _apply(
@@ -146,16 +138,6 @@ class Sales:
             data=done.model_dump(mode="json"),
         )
         return done
-
-    async def _gather_payouts(self) -> None:
-        if not self.payout_at_once:
-            return
-        try:
-            schedule = payout_schedule(activity.info().task_queue)
-            await self.temporal.get_schedule_handle(schedule).trigger()
-        except RPCError as missed:
-            # The schedule comes round by itself; only the promptness is lost.
-            log.warning("payout schedule not triggered", reason=str(missed))
 
 
 def narrate(terms: SaleTerms, step: SaleStep) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from activities import stock
+from activities import payees, stock
 from db.tables import Payment, Refund, Sale
 from domain import accounts, postings
 from domain.ids import new_id, step_key
@@ -17,15 +17,18 @@ from ledger import journal
 
 
 async def release(session: AsyncSession, terms: SaleTerms, key: str) -> None:
-    """RELEASE of the whole escrow by the frozen shares; what the seller owes is taken from it first."""
-    await journal.post(session, *release_entries(terms, key))
+    """RELEASE of the whole escrow by the frozen shares; what the seller owes is taken from it first.
+
+    A frozen seller's share is held, and pays what they owe when it is given free.
+    """
+    await payees.post(session, *release_entries(terms, key))
     await net_debts(session, terms.seller_id, terms.currency, key, terms.sale_id)
 
 
 async def net_debts(
     session: AsyncSession, user_id: str, currency: str, key: str, path_id: str
 ) -> None:
-    """Income pays the user's receivable first."""
+    """Income pays the user's receivable first; what is held pays nothing yet."""
     debt, income = accounts.receivable(user_id), accounts.payable(user_id)
     held = await journal.balances(session, [debt, income], currency, for_update=True)
     netting = postings.net_receivable(
@@ -83,9 +86,9 @@ async def _compensate_seller(session: AsyncSession, sale: Sale, terms: SaleTerms
     """A parcel lost under the platform's own label is not the seller's fault: the protection fund pays."""
     if sale.label_paid_by != LabelPayer.PLATFORM:
         return
-    seller = accounts.payable(terms.seller_id)
+    seller = await payees.payee_account(session, terms.seller_id)
     fund = accounts.PROTECTION_FUND
     touched = [fund, seller, accounts.LOSS]
     held = await journal.balances(session, touched, terms.currency, for_update=True)
-    await journal.post(session, *compensation(terms, f"{key}/compensate", held[fund].available))
+    await payees.post(session, *compensation(terms, f"{key}/compensate", held[fund].available))
     await net_debts(session, terms.seller_id, terms.currency, key, sale.id)

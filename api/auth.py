@@ -31,6 +31,8 @@ class Caller:
     id: str
     display_name: str
     roles: frozenset[Role]
+    frozen: bool = False
+    """Frozen by an operator: may look, but not begin anything."""
 
     def relations(
         self, *, owner: str | None = None, buyer: str | None = None, seller: str | None = None
@@ -42,14 +44,12 @@ class Caller:
         return frozenset(found)
 
 
-async def _current_user(
+async def _optional_user(
     services: ServicesDep,
     credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
-) -> Caller:
+) -> Caller | None:
     if credentials is None or not credentials.credentials:
-        raise Unauthenticated(
-            "no bearer token", field="Authorization", accepted="Authorization: Bearer <token>"
-        )
+        return None
     identity = await services.verifier.verify(credentials.credentials)
     async with services.database.transaction() as session:
         user, roles = await users.signed_in(
@@ -61,7 +61,16 @@ async def _current_user(
         id=user.id,
         display_name=user.display_name,
         roles=effective_roles(identity.subject, roles, admins),
+        frozen=user.frozen_at is not None,
     )
+
+
+async def _current_user(user: Annotated[Caller | None, Depends(_optional_user)]) -> Caller:
+    if user is None:
+        raise Unauthenticated(
+            "no bearer token", field="Authorization", accepted="Authorization: Bearer <token>"
+        )
+    return user
 
 
 def effective_roles(
@@ -71,5 +80,9 @@ def effective_roles(
     return frozenset(Role) if subject in admin_subjects else frozenset(granted)
 
 
+OptionalUser = Annotated[Caller | None, Depends(_optional_user)]
+"""The signed-in user, or None without a token. A token that is not valid is still answered with 401."""
+TOKEN_OPTIONAL: dict[str, list[dict[str, list[str]]]] = {"security": [{}]}
+"""The `openapi_extra=` of a route with OptionalUser: it can be called without a token, too."""
 CurrentUser = Annotated[Caller, Depends(_current_user)]
 """The signed-in user. Answers 401 without a valid bearer token and 503 when that cannot be found out."""

@@ -13,14 +13,15 @@ from api.auth import CurrentUser
 from api.errors import problems
 from api.idempotency import OnceDep
 from api.listing_rules import Offer, require_coherent, require_publishable
-from api.policy import require, unknown
+from api.policy import require, require_active, unknown
 from api.schemas.base import Limit, Page, page_of
 from api.schemas.listings import ListingChange, ListingView, NewListing
 from api.services import Services, ServicesDep
 from db.queries import files, listings
-from db.tables import Listing
+from db.tables import File, Listing
 from domain.access import Action
 from domain.errors import (
+    AccountFrozen,
     Forbidden,
     HoldTooLong,
     InvalidInput,
@@ -53,7 +54,7 @@ _CHECKED_AT_PUBLISHING = {"lead_days", "available_from"}
     operation_id="createListing",
     summary="Offer something",
     response_model=ListingView,
-    responses=problems(Forbidden, HoldTooLong, UnknownCurrency),
+    responses=problems(AccountFrozen, Forbidden, HoldTooLong, UnknownCurrency),
 )
 async def create_listing(
     body: NewListing, user: CurrentUser, services: ServicesDep, once: OnceDep
@@ -64,12 +65,13 @@ async def create_listing(
     `stock`; `made_to_order` has `lead_days` instead; `pre_order` ships from `available_from`.
     """
     require(Action.LISTING_CREATE, user.relations())
+    require_active(user)
 
     async def create(session: AsyncSession, listing_id: str) -> ListingView:
         require_coherent(body.offer, services.settings.sale_policy.fee_basis_points)
         if body.on_sale:
             await _require_publishable(session, services, body.offer)
-        await _require_own_pictures(session, user.id, body.picture_ids)
+        await _require_public_pictures(session, user.id, body.picture_ids)
         row = await listings.add(session, _row(listing_id, user.id, body))
         return ListingView.of(row)
 
@@ -100,7 +102,9 @@ def _row(listing_id: str, seller_id: str, body: NewListing) -> Listing:
     "/v1/listings/{listing_id}",
     operation_id="updateListing",
     summary="Change an offer",
-    responses=problems(Forbidden, HoldTooLong, NotFound, UnknownCurrency, WrongPhase),
+    responses=problems(
+        AccountFrozen, Forbidden, HoldTooLong, NotFound, UnknownCurrency, WrongPhase
+    ),
 )
 async def update_listing(
     listing_id: ListingId, body: ListingChange, user: CurrentUser, services: ServicesDep
@@ -115,6 +119,7 @@ async def update_listing(
         if row is None:
             raise unknown("listing")
         require(Action.LISTING_EDIT, user.relations(owner=row.seller_id))
+        require_active(user)
         published = not row.on_sale and body.on_sale is True
         _apply(row, body)
         offer = _offer(row)
@@ -125,7 +130,7 @@ async def update_listing(
         if body.stock and offer.stock_kind is StockKind.ONE_OF_A_KIND:
             await _require_not_reserved(session, listing_id)
         if body.picture_ids:
-            await _require_own_pictures(session, row.seller_id, body.picture_ids)
+            await _require_public_pictures(session, row.seller_id, body.picture_ids)
         return ListingView.of(await listings.saved(session, row))
 
 
@@ -174,17 +179,26 @@ async def _require_not_reserved(session: AsyncSession, listing_id: str) -> None:
         )
 
 
-async def _require_own_pictures(
+async def _require_public_pictures(
     session: AsyncSession, seller_id: str, picture_ids: Collection[str]
 ) -> None:
     own = await files.owned(session, seller_id, picture_ids)
     for index, picture_id in enumerate(picture_ids):
-        if picture_id not in own:
+        wrong = _why_not_shown(own.get(picture_id))
+        if wrong is not None:
             raise InvalidInput(
-                "this is not a file of yours",
+                wrong,
                 field=f"picture_ids[{index}]",
-                accepted="ids of files you have uploaded",
+                accepted="ids of public pictures you have uploaded",
             )
+
+
+def _why_not_shown(file: File | None) -> str | None:
+    if file is None:
+        return "this is not a file of yours"
+    if file.private:
+        return "this file is private: buyers could not see it"
+    return None if file.is_picture else "this file is a document, not a picture"
 
 
 @router.get("/v1/listings", operation_id="listListings", summary="What is on sale, newest first")

@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.arrival import ARRIVED
 from api.errors import response_of
 from runtime.correlation import CORRELATION_ID
 from runtime.logging import logger, unbind_all
@@ -35,6 +36,7 @@ class RequestContext:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        scope[ARRIVED] = time.monotonic()
         unbind_all()
         CORRELATION_ID.set(correlation_id.get())
         started, status = time.perf_counter(), 0

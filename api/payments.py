@@ -54,8 +54,8 @@ async def get_refund(refund_id: ThisRefund, user: CurrentUser, services: Service
     """For its payer, the other side of the path and operators."""
     async with services.database.transaction() as session:
         row = await _refund(services, refund_id)
-        parties = await paths.parties(session, row.path_id)
-    relations = user.relations(buyer=row.payer_id, seller=parties.seller_id if parties else None)
+        seen = await paths.seen_by(session, row.path_id, user.id)
+    relations = user.relations(buyer=row.payer_id) | (seen.relations if seen else frozenset())
     require_visible(Action.REFUND_VIEW, relations, "refund")
     return RefundView.of(row)
 

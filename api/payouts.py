@@ -12,14 +12,16 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 from api.auth import CurrentUser
 from api.errors import problems
 from api.idempotency import OnceDep
-from api.policy import require, require_visible, unknown
+from api.policy import require, require_active, require_visible, unknown
 from api.schemas.base import Limit, Page, page_of
 from api.schemas.money_movements import NewPayout, PayoutView
 from api.services import Services, ServicesDep
 from api.temporal import answered_within
 from db.queries import money_movements
 from domain.access import Action
+from domain.cases import PayoutCase
 from domain.errors import (
+    AccountFrozen,
     InsufficientFunds,
     NoDestination,
     NotFound,
@@ -27,7 +29,6 @@ from domain.errors import (
     PayoutTooSoon,
 )
 from domain.ids import PayoutId
-from domain.payments import PayoutCase
 from runtime.temporal import start_attributes
 from workflows.names import payout_workflow_id
 from workflows.payout import Payout
@@ -42,13 +43,16 @@ PayoutCursor = Annotated[PayoutId | None, Query(description="`next` of the page 
     summary="Pay the own balance out",
     status_code=201,
     response_model=PayoutView,
-    responses=problems(NothingToPayOut, InsufficientFunds, NoDestination, PayoutTooSoon),
+    responses=problems(
+        AccountFrozen, NothingToPayOut, InsufficientFunds, NoDestination, PayoutTooSoon
+    ),
 )
 async def request_payout(
     body: NewPayout, user: CurrentUser, services: ServicesDep, once: OnceDep
 ) -> Response:
     """Takes the amount out of the balance at once and sends it to the active destination of its currency."""
     require(Action.PAYOUT_REQUEST, user.relations())
+    require_active(user)
 
     async def send(payout_id: str) -> PayoutView:
         case = PayoutCase(

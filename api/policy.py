@@ -10,10 +10,12 @@ from collections.abc import Collection
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.auth import Caller
-from db.queries import paths
+from api.services import Services
+from db.queries import kinship, paths, refusals
+from db.queries.paths import Seen as PathSeen
 from domain import access
 from domain.access import Action, Relation
-from domain.errors import NotFound
+from domain.errors import AccountFrozen, NotFound, SelfDealing
 from runtime.logging import bind
 
 require = access.require
@@ -26,26 +28,109 @@ def require_visible(view: Action, relations: Collection[Relation], what: str) ->
         raise unknown(what)
 
 
+def require_active(user: Caller) -> None:
+    """Raises AccountFrozen unless the caller may begin something.
+
+    Call it before `once`, whose answers are kept: the account may be unfrozen.
+    """
+    if user.frozen:
+        raise AccountFrozen("your account is frozen", accepted="reading; ask an operator")
+
+
+async def refuse_self_dealing(
+    services: Services,
+    action: Action,
+    path_id: str | None,
+    user_id: str,
+    others: kinship.Others,
+    *,
+    request_id: str | None = None,
+) -> None:
+    """Raises SelfDealing when the user counts as the same person as one of the others; operators see why.
+
+    The refusal is committed at once, in a transaction of its own, whatever becomes of the request's; hold no lock on
+    the row of either user meanwhile. `request_id` is the id that `once` hands out: a request that is repeated is
+    written down once. `path_id` is None when the path would only come to be by the request.
+    """
+    async with services.database.transaction() as session:
+        tie = await kinship.tie(session, user_id, others)
+        if tie is not None:
+            await refusals.record(
+                session,
+                request_id=request_id,
+                path_id=path_id,
+                action=action,
+                user_id=user_id,
+                tie=tie,
+            )
+    if tie is not None:
+        raise SelfDealing(
+            "you may not take part in your own path, nor with an account of the same person"
+        )
+
+
 def unknown(what: str) -> NotFound:
     """The one answer for things that do not exist and things that are not for the caller."""
     return NotFound(f"there is no such {what}")
 
 
-async def path_relations(session: AsyncSession, user: Caller, path_id: str) -> frozenset[Relation]:
-    """What the caller is to a path. Raises NotFound when it does not exist or they are nothing to it."""
+_VIEW = {
+    "sale": Action.SALE_VIEW,
+    "contest": Action.CONTEST_VIEW,
+    "tender": Action.TENDER_VIEW,
+    "ballot": Action.BALLOT_VIEW,
+}
+"""By kind of path: what lets somebody see it."""
+DRAFT = "draft"
+"""The phase in which only its initiator sees a path."""
+
+
+async def on_path(
+    session: AsyncSession, user: Caller, action: Action, path_id: str, what: str = "path"
+) -> PathSeen:
+    """The path and what the caller is to it, who may act on it. Raises NotFound or Forbidden."""
     bind(path_id=path_id)
-    parties = await paths.parties(session, path_id)
-    if parties is None:
+    seen = await paths.seen_by(session, path_id, user.id)
+    if seen is None:
+        raise unknown(what)
+    relations = user.relations() | seen.relations
+    require_visible(_VIEW[seen.kind], relations, what)
+    if seen.phase == DRAFT and not relations & {Relation.INITIATOR, Relation.OPERATOR}:
+        raise unknown(what)
+    require(action, relations)
+    return PathSeen(
+        kind=seen.kind, phase=seen.phase, workflow_id=seen.workflow_id, relations=relations
+    )
+
+
+async def see_path(session: AsyncSession, user: Caller, path_id: str) -> PathSeen:
+    """The path and what the caller is to it, who may see it. Raises NotFound."""
+    seen = await paths.seen_by(session, path_id, user.id)
+    if seen is None:
+        bind(path_id=path_id)
         raise unknown("path")
-    relations = user.relations(buyer=parties.buyer_id, seller=parties.seller_id)
-    require_visible(Action.SALE_VIEW, relations, "path")
-    return relations
+    return await on_path(session, user, _VIEW[seen.kind], path_id)
 
 
 async def require_on_path(
     session: AsyncSession, user: Caller, action: Action, path_id: str
 ) -> frozenset[Relation]:
     """What the caller is to the path they may act on. Raises NotFound or Forbidden."""
-    relations = await path_relations(session, user, path_id)
-    require(action, relations)
-    return relations
+    return (await on_path(session, user, action, path_id)).relations
+
+
+def role_of(relations: frozenset[Relation]) -> str:
+    """The role in which somebody acts on a path; a party acts as that even when an operator."""
+    for role in _ROLES:
+        if role in relations:
+            return role
+    return Relation.OPERATOR
+
+
+_ROLES = (
+    Relation.BUYER,
+    Relation.SELLER,
+    Relation.INITIATOR,
+    Relation.CREATOR,
+    Relation.BIDDER,
+)

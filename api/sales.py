@@ -13,7 +13,14 @@ from temporalio.workflow import UpdateMethodMultiParam
 from api.auth import Caller, CurrentUser
 from api.errors import problems
 from api.idempotency import Once, OnceDep
-from api.policy import require, require_on_path, unknown
+from api.policy import (
+    refuse_self_dealing,
+    require,
+    require_active,
+    require_on_path,
+    role_of,
+    unknown,
+)
 from api.schemas.base import Limit, Page, page_of
 from api.schemas.sales import NewSale, Note, SaleView, ShipmentNote
 from api.services import Services, ServicesDep
@@ -21,6 +28,7 @@ from api.temporal import answered_within
 from db.queries import sales
 from domain.access import Action, Relation
 from domain.errors import (
+    AccountFrozen,
     ConfirmationMissing,
     Forbidden,
     HoldTooLong,
@@ -29,6 +37,7 @@ from domain.errors import (
     OutOfStock,
     OwnListing,
     PriceChanged,
+    SelfDealing,
     SeveralSellers,
     Unavailable,
     UnknownListing,
@@ -59,6 +68,8 @@ SaleCursor = Annotated[SaleId | None, Query(description="`next` of the page befo
     responses=problems(
         UnknownListing,
         OwnListing,
+        SelfDealing,
+        AccountFrozen,
         SeveralSellers,
         ConfirmationMissing,
         HoldTooLong,
@@ -71,6 +82,7 @@ async def place_sale(
 ) -> Response:
     """Sets the pieces aside, fixes price, commission and royalty, and answers where to pay and until when."""
     require(Action.SALE_PLACE, user.relations())
+    require_active(user)
 
     async def place(sale_id: str) -> SaleView:
         order = _order(sale_id, body, user, services)
@@ -174,7 +186,7 @@ async def ship_sale(
 
     async def ship(update_id: str) -> SaleView:
         shipment = Shipment(
-            actor=_role(relations),
+            actor=role_of(relations),
             user_id=user.id,
             note=body.note,
             carrier=body.carrier,
@@ -201,7 +213,7 @@ async def _act(
 
     async def act(update_id: str) -> SaleView:
         said = SaleAct(
-            actor=_role(relations),
+            actor=role_of(relations),
             user_id=user.id,
             note=body.note,
             phase_seen=Phase(rows.path.phase),
@@ -241,14 +253,6 @@ async def _actor(
     if rows is None:
         raise unknown("sale")
     return rows, relations
-
-
-def _role(relations: frozenset[Relation]) -> str:
-    """The role in which somebody acts; a party to the sale acts as that even when an operator."""
-    for role in (Relation.BUYER, Relation.SELLER):
-        if role in relations:
-            return role
-    return Relation.OPERATOR
 
 
 def _require_parcel(services: Services, body: ShipmentNote, delivery: Delivery) -> None:
@@ -295,13 +299,22 @@ def _order(sale_id: str, body: NewSale, user: Caller, services: Services) -> Sal
 
 
 async def _terms(services: Services, order: SaleOrder) -> SaleTerms:
-    """The terms as they would be now, so that what cannot be sold is refused before anything starts."""
+    """The terms as they would be now, so that what cannot be sold to the buyer is refused before anything starts."""
     async with services.database.transaction() as session:
         placed = await sales.sale(session, order.sale_id)
         if placed is not None:
             return SaleTerms.model_validate(placed.sale.terms)
         listed = await sales.listed_items(session, [i.listing_id for i in order.items])
-    return agree(order, listed, utc_now())
+    terms = agree(order, listed, utc_now())
+    await refuse_self_dealing(
+        services,
+        Action.SALE_PLACE,
+        None,
+        terms.buyer_id,
+        [terms.seller_id],
+        request_id=order.sale_id,
+    )
+    return terms
 
 
 async def _start(services: Services, order: SaleOrder, terms: SaleTerms) -> None:

@@ -29,7 +29,9 @@ class Services:
     providers: ProviderRegistry
     verifier: TokenVerifier
     decoding: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))
-    """Bounds how many uploaded pictures are decoded at once: each can need 4 bytes a pixel."""
+    """Bounds how many uploaded pictures are decoded at once: each can need 8 bytes a pixel."""
+    counting: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))
+    """Bounds how many ballots are counted again at once: each reads every vote."""
 
     @property
     def provider(self) -> PaymentProvider:

@@ -10,7 +10,7 @@ from api.auth import Caller, CurrentUser, effective_roles
 from api.errors import problems
 from api.policy import require, unknown
 from api.schemas.base import Limit, Page, page_of
-from api.schemas.users import ProfileChange, PublicUser, UserView
+from api.schemas.users import AccountView, ProfileChange, PublicUser, UserView
 from api.services import Services, ServicesDep
 from db.queries import users
 from db.tables import User
@@ -47,7 +47,7 @@ async def update_me(body: ProfileChange, user: CurrentUser, services: ServicesDe
 )
 async def list_users(
     user: CurrentUser, services: ServicesDep, after: UserCursor = None, limit: Limit = 50
-) -> Page[UserView]:
+) -> Page[AccountView]:
     """For operators and administrators."""
     require(Action.USER_LIST, user.relations())
     async with services.database.transaction() as session:
@@ -55,8 +55,8 @@ async def list_users(
         roles = await users.roles_of(session, [row.id for row in rows])
     admins = services.settings.admin_subjects
 
-    def view(row: User) -> UserView:
-        return UserView.with_roles(
+    def view(row: User) -> AccountView:
+        return AccountView.with_roles(
             row, effective_roles(row.subject, roles.get(row.id, set()), admins)
         )
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from datetime import timedelta
 from hashlib import sha256
 
-from sqlalchemy import delete, func, select, text, update
+from sqlalchemy import ColumnElement, and_, delete, func, not_, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from db.tables import InboxRow
 
+DISPUTES = "dispute."
+"""How the kinds of news begin that are about the disputes of a payment, not about the payment itself."""
 GIVE_UP_AFTER = 20
 """Deliveries of one row before it is left to the operators."""
 _KEPT_BYTES = 4_000
@@ -83,23 +85,31 @@ async def forget_rejected(session: AsyncSession, older_than: timedelta) -> int:
     return len(gone.all())
 
 
-async def newest(session: AsyncSession, subject: str) -> int:
-    """Id of the newest row about a subject, 0 when there is none."""
-    found = await session.scalar(select(func.max(InboxRow.id)).where(InboxRow.subject == subject))
+async def newest(session: AsyncSession, subject: str, *, disputes: bool = False) -> int:
+    """Id of the newest row about a subject, or about the disputes of it; 0 when there is none."""
+    found = await session.scalar(select(func.max(InboxRow.id)).where(_about(subject, disputes)))
     return found or 0
 
 
-async def consume(session: AsyncSession, subject: str, *, up_to: int | None = None) -> None:
+async def consume(
+    session: AsyncSession, subject: str, *, up_to: int | None = None, disputes: bool = False
+) -> None:
     """Marks the rows about a subject as answered, in the transaction that acts on them.
 
     `up_to` is the newest row seen before the provider was read: later ones may tell of something that was not seen.
+    With `disputes` the rows about the disputes of a payment, which have a story of their own.
     """
     due = (
         update(InboxRow)
-        .where(InboxRow.subject == subject, InboxRow.status == "received")
+        .where(_about(subject, disputes), InboxRow.status == "received")
         .values(status="consumed", consumed_at=func.now())
     )
     await session.execute(due if up_to is None else due.where(InboxRow.id <= up_to))
+
+
+def _about(subject: str, disputes: bool) -> ColumnElement[bool]:
+    of_dispute = InboxRow.kind.startswith(DISPUTES)
+    return and_(InboxRow.subject == subject, of_dispute if disputes else not_(of_dispute))
 
 
 async def ignore(session: AsyncSession, row: InboxRow, reason: str) -> None:

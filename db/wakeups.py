@@ -8,16 +8,12 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from db import inbox
-from db.tables import InboxRow, Path, Payment, Payout, Refund, Sale
+from db.tables import Chargeback, InboxRow, Path, Payment, Payout, Refund, Sale
+from domain.cases import ChargebackCase, PaymentCase, PayoutCase, RefundCase
 from domain.deadlines import Deadline
 from domain.money import format_money
 from domain.parcels import LabelPayer, ParcelFact, ParcelScan, ScanKind
-from domain.payments import (
-    PaymentCase,
-    PaymentState,
-    PayoutCase,
-    RefundCase,
-)
+from domain.payments import PaymentState
 from domain.sale import Phase, SaleTerms, deadlines, due_at
 from runtime.settings import Settings
 from runtime.temporal import Start, Tell, Wake
@@ -34,7 +30,10 @@ async def wakeup_for(
     if over := await _over(session, row):
         await inbox.ignore(session, row, over)
         return None
-    wake = await wake_about(session, row.subject, settings)
+    if row.kind.startswith(inbox.DISPUTES):
+        wake = await _disputed(session, row.subject, settings)
+    else:
+        wake = await wake_about(session, row.subject, settings)
     if wake is None:
         await inbox.ignore(session, row, "concerns nothing of ours")
     return wake
@@ -52,8 +51,8 @@ async def _over(session: AsyncSession, row: InboxRow) -> str | None:
 
 
 async def wake_about(session: AsyncSession, subject: str, settings: Settings) -> Wake | None:
-    """How to wake the payment, refund or payout of this id; None when there is none."""
-    for find in (_payment, _refund, _payout):
+    """How to wake the payment, refund, payout or chargeback of this id; None when there is none."""
+    for find in (_payment, _refund, _payout, _chargeback):
         wake = await find(session, subject, settings)
         if wake is not None:
             return wake
@@ -110,6 +109,32 @@ async def _payout(session: AsyncSession, subject: str, settings: Settings) -> Wa
             user_id=payout.user_id,
             currency=payout.currency,
             policy=settings.payout_policy,
+        ),
+    )
+
+
+async def _chargeback(session: AsyncSession, subject: str, settings: Settings) -> Wake | None:
+    chargeback = await session.get(Chargeback, subject)
+    if chargeback is None:
+        return None
+    return await _disputed(session, chargeback.payment_id, settings)
+
+
+async def _disputed(session: AsyncSession, payment_id: str, settings: Settings) -> Wake | None:
+    """News of a dispute of a payment. Before its capture is in the books the payment itself must be looked at.
+
+    The news waits in the inbox for that and is handed on again.
+    """
+    payment = await session.get(Payment, payment_id)
+    if payment is None or payment.status != PaymentState.CAPTURED:
+        return await _payment(session, payment_id, settings)
+    return Wake(
+        start=_start("Chargeback", "chargeback", payment.id, payment.payer_id, payment),
+        case=ChargebackCase(
+            payment_id=payment.id,
+            amount=payment.amount,
+            currency=payment.currency,
+            policy=settings.chargeback_policy,
         ),
     )
 

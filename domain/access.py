@@ -26,6 +26,14 @@ class Relation(StrEnum):
     """The one whose listing, file, payout, destination or statement it is."""
     BUYER = "buyer"
     SELLER = "seller"
+    INITIATOR = "initiator"
+    """Started the contest, tender or ballot, and pays for it."""
+    CREATOR = "creator"
+    """Has entered the contest."""
+    BIDDER = "bidder"
+    """Has bid on the tender."""
+    AUDIENCE = "audience"
+    """A path shows them the file."""
     OPERATOR = "operator"
     ADMIN = "admin"
 
@@ -37,6 +45,7 @@ class Action(StrEnum):
     USER_LIST = "user.list"
     ROLE_GRANT = "role.grant"
     FILE_UPLOAD = "file.upload"
+    FILE_VIEW = "file.view"
     LISTING_CREATE = "listing.create"
     LISTING_EDIT = "listing.edit"
     SALE_PLACE = "sale.place"
@@ -55,16 +64,47 @@ class Action(StrEnum):
     BALANCE_VIEW = "balance.view"
     PATH_STATEMENT_VIEW = "path_statement.view"
     LEDGER_VIEW = "ledger.view"
+    USER_VERIFY = "user.verify"
+    USER_FREEZE = "user.freeze"
+    REFUSAL_LIST = "refusal.list"
+    CONTEST_CREATE = "contest.create"
+    CONTEST_VIEW = "contest.view"
+    CONTEST_EDIT = "contest.edit"
+    CONTEST_FUND = "contest.fund"
+    CONTEST_ENTER = "contest.enter"
+    ENTRY_EDIT = "entry.edit"
+    CONTEST_DECIDE = "contest.decide"
+    CONTEST_OBJECT = "contest.object"
+    CONTEST_HAND_OVER = "contest.hand_over"
+    CONTEST_RULE = "contest.rule"
+    TENDER_CREATE = "tender.create"
+    TENDER_VIEW = "tender.view"
+    TENDER_EDIT = "tender.edit"
+    TENDER_FUND = "tender.fund"
+    TENDER_BID = "tender.bid"
+    BID_EDIT = "bid.edit"
+    TENDER_DECIDE = "tender.decide"
+    TENDER_NEGOTIATE = "tender.negotiate"
+    TENDER_WORK = "tender.work"
+    TENDER_DISPUTE = "tender.dispute"
+    TENDER_RULE = "tender.rule"
+    BALLOT_CREATE = "ballot.create"
+    BALLOT_VIEW = "ballot.view"
+    BALLOT_EDIT = "ballot.edit"
+    BALLOT_VOTE = "ballot.vote"
+    BALLOT_RULE = "ballot.rule"
 
 
 _M, _O, _B, _S = Relation.MEMBER, Relation.OWNER, Relation.BUYER, Relation.SELLER
 _OP, _AD = Relation.OPERATOR, Relation.ADMIN
+_I, _C, _BID = Relation.INITIATOR, Relation.CREATOR, Relation.BIDDER
 
 POLICY: dict[Action, frozenset[Relation]] = {
     Action.PROFILE_EDIT: frozenset({_O}),
     Action.USER_LIST: frozenset({_OP, _AD}),
     Action.ROLE_GRANT: frozenset({_AD}),
     Action.FILE_UPLOAD: frozenset({_M}),
+    Action.FILE_VIEW: frozenset({_O, Relation.AUDIENCE, _OP}),
     Action.LISTING_CREATE: frozenset({_M}),
     Action.LISTING_EDIT: frozenset({_O}),
     Action.SALE_PLACE: frozenset({_M}),
@@ -81,8 +121,37 @@ POLICY: dict[Action, frozenset[Relation]] = {
     Action.PAYOUT_REQUEST: frozenset({_M}),
     Action.PAYOUT_VIEW: frozenset({_O, _OP}),
     Action.BALANCE_VIEW: frozenset({_O, _OP}),
-    Action.PATH_STATEMENT_VIEW: frozenset({_B, _S, _OP}),
+    Action.PATH_STATEMENT_VIEW: frozenset({_B, _S, _I, _C, _BID, _OP}),
     Action.LEDGER_VIEW: frozenset({_OP}),
+    Action.USER_VERIFY: frozenset({_OP}),
+    Action.USER_FREEZE: frozenset({_OP}),
+    Action.REFUSAL_LIST: frozenset({_OP}),
+    Action.CONTEST_CREATE: frozenset({_M}),
+    Action.CONTEST_VIEW: frozenset({_M}),
+    Action.CONTEST_EDIT: frozenset({_I}),
+    Action.CONTEST_FUND: frozenset({_I}),
+    Action.CONTEST_ENTER: frozenset({_M}),
+    Action.ENTRY_EDIT: frozenset({_O}),
+    Action.CONTEST_DECIDE: frozenset({_I}),
+    Action.CONTEST_OBJECT: frozenset({_M}),
+    Action.CONTEST_HAND_OVER: frozenset({_C}),
+    Action.CONTEST_RULE: frozenset({_OP}),
+    Action.TENDER_CREATE: frozenset({_M}),
+    Action.TENDER_VIEW: frozenset({_M}),
+    Action.TENDER_EDIT: frozenset({_I}),
+    Action.TENDER_FUND: frozenset({_I}),
+    Action.TENDER_BID: frozenset({_M}),
+    Action.BID_EDIT: frozenset({_O}),
+    Action.TENDER_DECIDE: frozenset({_I}),
+    Action.TENDER_NEGOTIATE: frozenset({_I, _BID}),
+    Action.TENDER_WORK: frozenset({_BID}),
+    Action.TENDER_DISPUTE: frozenset({_I, _BID}),
+    Action.TENDER_RULE: frozenset({_OP}),
+    Action.BALLOT_CREATE: frozenset({_M}),
+    Action.BALLOT_VIEW: frozenset({_M}),
+    Action.BALLOT_EDIT: frozenset({_I}),
+    Action.BALLOT_VOTE: frozenset({_M}),
+    Action.BALLOT_RULE: frozenset({_OP}),
 }
 
 

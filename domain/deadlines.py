@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
 from domain.accounts import Side
 from domain.model import Instant, Message
 from domain.money import format_money
@@ -31,6 +34,25 @@ class Deadline(Message):
     """What happens if nobody does, in words."""
     postings: tuple[PlannedPosting, ...] = ()
     """Exactly what would be posted then."""
+    event: str = ""
+    """What happens to the path then; empty when another story runs the timer (payments, refunds)."""
+    grace_seconds: int = 0
+    """How long after `due_at` what arrived before it may still be written down; `event` happens only then."""
+    subject: str = ""
+    """Which part of the path it is about, such as a prize or a milestone."""
+
+    @property
+    def passes_at(self) -> datetime:
+        """When `event` happens."""
+        return self.due_at + timedelta(seconds=self.grace_seconds)
+
+
+def postponed(running: Iterable[Deadline], by: timedelta) -> tuple[Deadline, ...]:
+    """The timers after a pause of that length. Those that other stories run have gone on all the time."""
+    return tuple(
+        each.model_copy(update={"due_at": each.due_at + by}) if each.event else each
+        for each in running
+    )
 
 
 def planned(*entries: JournalEntry) -> tuple[PlannedPosting, ...]:

@@ -67,6 +67,13 @@ class UnknownListing(InvalidInput):
     title = "No such listing on sale"
 
 
+class UnknownFile(InvalidInput):
+    """The file does not exist or was uploaded by somebody else."""
+
+    code = "unknown_file"
+    title = "No such file of yours"
+
+
 class SeveralSellers(InvalidInput):
     """All lines of one sale must come from one seller and be priced in one currency."""
 
@@ -82,7 +89,7 @@ class ConfirmationMissing(InvalidInput):
 
 
 class FileRefused(InvalidInput):
-    """The upload is not the picture it claims to be."""
+    """The upload is not the picture or document it claims to be."""
 
     code = "file_refused"
     title = "The file is not acceptable"
@@ -120,11 +127,80 @@ class Forbidden(DomainError):
     title = "Not allowed for this user"
 
 
+class AccountFrozen(DomainError):
+    """An operator has frozen the account: it may look at everything of its own, but not begin anything."""
+
+    code = "account_frozen"
+    http_status = 403
+    title = "This account is frozen"
+
+
+class SelfDealing(DomainError):
+    """Nobody takes part in their own path, nor through an account of the same person.
+
+    It does not tell which other account that is, nor how the platform knows: operators see that.
+    """
+
+    code = "self_dealing"
+    http_status = 403
+    title = "This is your own path"
+
+
+class NotEligible(DomainError):
+    """The rules of the ballot do not let this person vote; the answer says which rule."""
+
+    code = "not_eligible"
+    http_status = 403
+    title = "You may not vote here"
+
+
+class ChainBroken(DomainError):
+    """The votes as they are stored are not the votes as they were cast; an operator must look."""
+
+    code = "chain_broken"
+    title = "The votes have been tampered with"
+
+
 class WrongPhase(DomainError):
     """The path is in a phase in which this cannot happen."""
 
     code = "wrong_phase"
     title = "Not possible in this phase"
+
+
+class TooLate(DomainError):
+    """The request arrived at or after the deadline, by the database's clock."""
+
+    code = "too_late"
+    title = "The deadline has passed"
+
+
+class SharesDoNotSum(InvalidInput):
+    """Parts of an amount that must add up to it exactly do not."""
+
+    code = "shares_do_not_sum"
+    title = "The parts do not add up"
+
+
+class AboveCap(InvalidInput):
+    """The buyer has said how much they pay at most, and the bid asks for more."""
+
+    code = "above_cap"
+    title = "More than the buyer pays"
+
+
+class UnknownBid(InvalidInput):
+    """The bid does not exist, belongs to another tender or was withdrawn."""
+
+    code = "unknown_bid"
+    title = "No such bid on this tender"
+
+
+class LimitReached(DomainError):
+    """Everything of this kind that the person may do here has been done."""
+
+    code = "limit_reached"
+    title = "The limit is reached"
 
 
 class OutOfStock(DomainError):

@@ -22,7 +22,14 @@ PaymentId = Annotated[str, _pattern("pay")]
 RefundId = Annotated[str, _pattern("ref")]
 PayoutId = Annotated[str, _pattern("pyo")]
 DestinationId = Annotated[str, _pattern("dst")]
-PathId = Annotated[str, StringConstraints(pattern=f"^(sal){_SUFFIX}")]
+ContestId = Annotated[str, _pattern("con")]
+EntryId = Annotated[str, _pattern("ent")]
+ObjectionId = Annotated[str, _pattern("obj")]
+TenderId = Annotated[str, _pattern("ten")]
+BidId = Annotated[str, _pattern("bid")]
+BallotId = Annotated[str, _pattern("bal")]
+ChargebackId = Annotated[str, _pattern("cbk")]
+PathId = Annotated[str, StringConstraints(pattern=f"^(sal|con|ten|bal){_SUFFIX}")]
 """Id of any path: the prefix tells which kind of path it is."""
 
 

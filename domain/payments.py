@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from enum import StrEnum
 
-from pydantic import Field
-
+from domain import accounts
+from domain.accounts import Account
+from domain.cases import PayoutCase
 from domain.model import Instant, Message
 from domain.money import Currency, MinorUnits
-from domain.policy import Backoff, PayoutPolicy, RefundPolicy
+from domain.path import Standing
 
 
 class PaymentState(StrEnum):
@@ -19,6 +19,18 @@ class PaymentState(StrEnum):
     OPEN = "open"
     CAPTURED = "captured"
     EXPIRED = "expired"
+
+
+class Purpose(StrEnum):
+    """What a payment pays for."""
+
+    PRICE = "price"
+    BOUNTY = "bounty"
+    EXTENSION = "extension"
+    """More bounty, for more time."""
+    DEPOSIT = "deposit"
+    """Stays the payer's own while all goes well; kept apart from the escrow."""
+    MILESTONE = "milestone"
 
 
 class RefundState(StrEnum):
@@ -42,28 +54,6 @@ class PayoutState(StrEnum):
     RETURNED = "returned"
 
 
-class PaymentCase(Message):
-    """Input of the Payment workflow: follow one payment until it is captured or expired."""
-
-    payment_id: str
-    path_id: str
-    payer_id: str
-    amount: MinorUnits
-    currency: Currency
-    expires_at: Instant
-    poll: Backoff
-    silence_seconds: int
-    """A provider that cannot be reached for this long calls the operators."""
-    refund_policy: RefundPolicy
-    late: bool = False
-    """Woken after the path stopped waiting: money may have come all the same."""
-
-    @property
-    def silence(self) -> timedelta:
-        """How long the provider may be out of reach."""
-        return timedelta(seconds=self.silence_seconds)
-
-
 class Withdrawal(Message):
     """Nobody wants to pay any more: who said so, and their word."""
 
@@ -80,6 +70,13 @@ class FollowPayment(Message):
     """Close it at the provider if it is still unpaid."""
     withdrawn: Withdrawal | None = None
     """Somebody has called it off; money that comes all the same goes back."""
+
+
+def filled_account(purpose: Purpose, path_id: str, payer_id: str) -> Account:
+    """The account of the path that a captured payment fills."""
+    if purpose is Purpose.DEPOSIT:
+        return accounts.deposit(path_id, payer_id)
+    return accounts.escrow(path_id)
 
 
 class FundingResult(StrEnum):
@@ -100,6 +97,8 @@ class PaymentOutcome(Message):
     result: FundingResult
     at: Instant
     refund_id: str | None = None
+    standing: Standing | None = None
+    """Where the path stands after it, for paths with several payments."""
 
 
 class PresentedPayment(Message):
@@ -107,16 +106,6 @@ class PresentedPayment(Message):
 
     payment_id: str
     checkout_url: str
-
-
-class RefundCase(Message):
-    """Input of the Refund workflow."""
-
-    refund_id: str
-    path_id: str
-    amount: MinorUnits
-    currency: Currency
-    policy: RefundPolicy
 
 
 class FollowRefund(Message):
@@ -136,16 +125,6 @@ class RefundOutcome(Message):
     state: RefundState
     offered_until: Instant | None = None
     """Refused: until when the payer was told that the money can be taken as balance."""
-
-
-class PayoutCase(Message):
-    """Input of the Payout workflow. `amount` None: all that is available."""
-
-    payout_id: str
-    user_id: str
-    currency: Currency
-    amount: int | None = Field(default=None, gt=0)
-    policy: PayoutPolicy
 
 
 class ReservedPayout(Message):

@@ -68,6 +68,145 @@ class SalePolicy(Message):
         )
 
 
+class ContestPolicy(Message):
+    """Rules of one contest. All times in seconds; the defaults are those of paths 2.2."""
+
+    card_seconds: Annotated[int, Field(ge=1, le=3 * _DAY)] = 15 * _MINUTE
+    """How long the owner may take to pay by card."""
+    bank_seconds: Annotated[int, Field(ge=1, le=14 * _DAY)] = 3 * _DAY
+    """How long the owner may take to pay by bank transfer."""
+    entry_seconds: Annotated[int, Field(ge=1, le=60 * _DAY)] = 7 * _DAY
+    """How long creators may enter; with two rounds the qualifying round (99designs: 4 + 3 days)."""
+    pick_seconds: Annotated[int, Field(ge=1, le=14 * _DAY)] = 4 * _DAY
+    """How long the owner may take to pick the finalists (99designs)."""
+    final_seconds: Annotated[int, Field(ge=1, le=30 * _DAY)] = 3 * _DAY
+    """How long finalists may improve their entries (99designs)."""
+    choose_seconds: Annotated[int, Field(ge=1, le=30 * _DAY)] = 14 * _DAY
+    """How long the owner may take to choose (99designs, Freelancer)."""
+    choose_again_seconds: Annotated[int, Field(ge=1, le=30 * _DAY)] = 7 * _DAY
+    """The same when a winner has been lost."""
+    nudge_seconds: tuple[int, ...] = (7 * _DAY, 11 * _DAY, 13 * _DAY)
+    """When a silent owner is reminded, counted from the beginning of the choice."""
+    vote_seconds: Annotated[int, Field(ge=1, le=30 * _DAY)] = 2 * _DAY
+    """How long the crowd votes for an owner who stayed silent (KPPW)."""
+    vote_notice_seconds: Annotated[int, Field(ge=1, le=3 * _DAY)] = _DAY
+    """How long the result of that vote can be contested before the winner is announced."""
+    notice_seconds: Annotated[int, Field(ge=1, le=30 * _DAY)] = 3 * _DAY
+    """公示: how long an announced decision waits for objections."""
+    ruling_seconds: Annotated[int, Field(ge=1, le=30 * _DAY)] = 7 * _DAY
+    """How long the operators may take over an objection; then the announcement stands."""
+    hand_over_seconds: Annotated[int, Field(ge=1, le=30 * _DAY)] = 10 * _DAY
+    """How long a winner may take to sign the licence and hand over the files (KPPW max_agree_time)."""
+    accept_seconds: Annotated[int, Field(ge=1, le=30 * _DAY)] = 7 * _DAY
+    """How long the owner may look at what was handed over; then it counts as accepted."""
+    revisions: Annotated[int, Field(ge=0, le=10)] = 2
+    """How often the owner may ask a winner for a revision."""
+    extension_seconds: Annotated[int, Field(ge=1, le=30 * _DAY)] = 2 * _DAY
+    """What an extension adds (KPPW adjourn_day)."""
+    extensions: Annotated[int, Field(ge=0, le=10)] = 2
+    extension_basis_points: BasisPoints = 1_000
+    """Least share of the bounty that an extension must add."""
+    refund_within_seconds: Annotated[int, Field(ge=1, le=180 * _DAY)] = 60 * _DAY
+    """How long after paying the owner of a refundable contest may take the bounty back (99designs)."""
+    plagiarism_seconds: Annotated[int, Field(ge=1, le=180 * _DAY)] = 90 * _DAY
+    """How long after the end an award can still be taken back."""
+    entries_each: Annotated[int, Field(ge=1, le=50)] = 5
+    """Entries of one creator that count at the same time."""
+    fee_basis_points: BasisPoints = 1_000
+    """The platform's commission, taken out of what is released."""
+    grace_seconds: Annotated[int, Field(ge=0, le=300)] = 10
+    """How long after a deadline for entries what had arrived in time is still being written down."""
+    poll_first_seconds: Annotated[int, Field(ge=1, le=_DAY)] = 30
+    provider_silence_seconds: Annotated[int, Field(ge=1, le=30 * _DAY)] = _HOUR
+
+    @property
+    def poll(self) -> Backoff:
+        """When to look at the provider while the owner pays."""
+        return Backoff(first=self.poll_first_seconds, longest=_HOUR)
+
+    def hold_seconds(self) -> int:
+        """Longest time the bounty of a contest that goes well can stay in escrow."""
+        return (
+            self.entry_seconds
+            + self.extensions * self.extension_seconds
+            + self.pick_seconds
+            + self.final_seconds
+            + self.choose_seconds
+            + self.vote_seconds
+            + self.vote_notice_seconds
+            + self.notice_seconds
+            + (1 + self.revisions) * (self.hand_over_seconds + self.accept_seconds)
+        )
+
+
+class BallotPolicy(Message):
+    """Rules of one ballot. All times in seconds; the defaults are those of paths 2.8."""
+
+    voting_shortest_seconds: Annotated[int, Field(ge=1, le=30 * _DAY)] = 2 * _DAY
+    """Least time to vote that an initiator may choose (KPPW)."""
+    voting_longest_seconds: Annotated[int, Field(ge=1, le=90 * _DAY)] = 30 * _DAY
+    """Longest time to vote that an initiator may choose."""
+    notice_shortest_seconds: Annotated[int, Field(ge=1, le=30 * _DAY)] = _DAY
+    """Least time that the result is on public notice 公示 before it is final (KPPW show_limit_time)."""
+    notice_longest_seconds: Annotated[int, Field(ge=1, le=30 * _DAY)] = 3 * _DAY
+    """Longest time on public notice that an initiator may choose."""
+    account_age_seconds: Annotated[int, Field(ge=0, le=365 * _DAY)] = 2 * _DAY
+    """How old an account must be to vote, unless the initiator asks for more or less (KPPW reg_vote_limit_time)."""
+    extension_percent: Annotated[int, Field(ge=1, le=100)] = 50
+    """Share of the voting time that is added, once, when too few have voted."""
+    retally_seconds: Annotated[int, Field(ge=1, le=180 * _DAY)] = 30 * _DAY
+    """How long after the end votes can still be declared void for fraud, and the rest counted again."""
+    grace_seconds: Annotated[int, Field(ge=0, le=300)] = 10
+    """How long after the deadline votes that had arrived in time are still being written down."""
+
+
+class TenderPolicy(Message):
+    """Rules of one tender. All times in seconds; the defaults are those of paths 2.3, most of them KPPW's."""
+
+    payment_seconds: Annotated[int, Field(ge=1, le=3 * _DAY)] = 15 * _MINUTE
+    """How long the buyer may take to pay the deposit at once."""
+    transfer_seconds: Annotated[int, Field(ge=1, le=14 * _DAY)] = 3 * _DAY
+    """The same by bank transfer, which takes days."""
+    bidding_seconds: Annotated[int, Field(ge=1, le=90 * _DAY)] = 7 * _DAY
+    """Time for bids, unless the buyer chooses another."""
+    bidding_longest_seconds: Annotated[int, Field(ge=1, le=90 * _DAY)] = 30 * _DAY
+    grace_seconds: Annotated[int, Field(ge=0, le=300)] = 10
+    """How long after the deadline bids that had arrived in time are still being written down."""
+    select_seconds: Annotated[int, Field(ge=1, le=30 * _DAY)] = 4 * _DAY
+    """How long the buyer may take to choose a bid (KPPW)."""
+    accept_seconds: Annotated[int, Field(ge=1, le=14 * _DAY)] = 2 * _DAY
+    """How long a bidder may take to accept the award."""
+    milestone_payment_seconds: Annotated[int, Field(ge=1, le=14 * _DAY)] = 5 * _DAY
+    """How long the buyer may take to pay a milestone (KPPW)."""
+    approve_seconds: Annotated[int, Field(ge=1, le=60 * _DAY)] = 14 * _DAY
+    """How long the buyer may look at what was submitted; then it counts as approved (Upwork, Sharetribe)."""
+    changes_seconds: Annotated[int, Field(ge=1, le=60 * _DAY)] = 7 * _DAY
+    """How long the worker may take over changes."""
+    change_requests: Annotated[int, Field(ge=0, le=10)] = 3
+    """How often the buyer may ask for changes of one milestone; after that only a dispute is left."""
+    late_seconds: Annotated[int, Field(ge=1, le=60 * _DAY)] = 7 * _DAY
+    """How far the worker may run past the due date before the buyer may cancel."""
+    hard_stop_seconds: Annotated[int, Field(ge=1, le=180 * _DAY)] = 75 * _DAY
+    """A milestone with nothing to look at goes back to the buyer this long after it was paid (Sharetribe)."""
+    ruling_seconds: Annotated[int, Field(ge=1, le=180 * _DAY)] = 60 * _DAY
+    """How long operators may take over a dispute; then what was submitted is released, the rest refunded."""
+    fee_basis_points: BasisPoints = 1_000
+    """The platform's commission, taken out of what is released."""
+    listing_fee_basis_points: BasisPoints = 1_000
+    """Share of the deposit the platform keeps when people have bid and the buyer chooses nobody."""
+    poll_first_seconds: Annotated[int, Field(ge=1, le=_DAY)] = 30
+    provider_silence_seconds: Annotated[int, Field(ge=1, le=30 * _DAY)] = _HOUR
+
+    def poll(self, window_seconds: int) -> Backoff:
+        """When to look at the provider while the buyer may take so long to pay."""
+        return Backoff(first=self.poll_first_seconds, longest=window_seconds)
+
+    def hold_seconds(self) -> int:
+        """Longest time the money of one milestone can stay in escrow while nobody disputes it."""
+        round_trip = self.changes_seconds + self.approve_seconds
+        return self.hard_stop_seconds + self.approve_seconds + self.change_requests * round_trip
+
+
 class RefundPolicy(Message):
     """Rules of one refund. All times in seconds."""
 
@@ -89,6 +228,26 @@ class RefundPolicy(Message):
     def offer(self) -> timedelta:
         """How long the offer stands."""
         return timedelta(seconds=self.offer_seconds)
+
+    @property
+    def poll(self) -> Backoff:
+        """When to look at the provider."""
+        return Backoff(first=self.poll_first_seconds, longest=self.poll_longest_seconds)
+
+
+class ChargebackPolicy(Message):
+    """Rules of following chargebacks. All times in seconds."""
+
+    poll_first_seconds: Annotated[int, Field(ge=1, le=_DAY)] = 300
+    poll_longest_seconds: Annotated[int, Field(ge=1, le=7 * _DAY)] = _DAY
+    """Looks at the provider happen at doubling distance up to this; banks take weeks to decide."""
+    silence_seconds: Annotated[int, Field(ge=1, le=90 * _DAY)] = 7 * _DAY
+    """A provider that cannot be reached for this long calls the operators; asking goes on."""
+
+    @property
+    def silence(self) -> timedelta:
+        """How long a provider may be out of reach."""
+        return timedelta(seconds=self.silence_seconds)
 
     @property
     def poll(self) -> Backoff:

@@ -117,14 +117,22 @@ def _share(account: Account, amount: int) -> Share:
     return Share(account=account, amount=amount)
 
 
-def fund(key: str, path_id: str, provider: str, amount: int, currency: str) -> JournalEntry:
-    """FUND: Dr clearing:P/Cr escrow:path."""
+def fund(
+    key: str,
+    path_id: str,
+    provider: str,
+    amount: int,
+    currency: str,
+    *,
+    into: Account | None = None,
+) -> JournalEntry:
+    """FUND: Dr clearing:P/Cr escrow:path, or `into` a deposit."""
     return entry(
         EntryKind.FUND,
         key,
         currency,
         [_share(accounts.clearing(provider), amount)],
-        [_share(accounts.escrow(path_id), amount)],
+        [_share(into or accounts.escrow(path_id), amount)],
         path_id=path_id,
     )
 
@@ -143,13 +151,20 @@ def settle(
     )
 
 
-def release(key: str, path_id: str, shares: Sequence[Share], currency: str) -> JournalEntry:
-    """RELEASE: Dr escrow:path/Cr payable, fee, royalty, … by share."""
+def release(
+    key: str,
+    path_id: str,
+    shares: Sequence[Share],
+    currency: str,
+    *,
+    source: Account | None = None,
+) -> JournalEntry:
+    """RELEASE: Dr escrow:path, or a deposit as `source`/Cr payable, fee, royalty, … by share."""
     return entry(
         EntryKind.RELEASE,
         key,
         currency,
-        [_share(accounts.escrow(path_id), sum(s.amount for s in shares))],
+        [_share(source or accounts.escrow(path_id), sum(s.amount for s in shares))],
         shares,
         path_id=path_id,
     )
@@ -182,13 +197,21 @@ def compensate(
     )
 
 
-def refund(key: str, path_id: str, refund_id: str, amount: int, currency: str) -> JournalEntry:
-    """REFUND decided: Dr escrow:path/Cr refund_due:refund."""
+def refund(
+    key: str,
+    path_id: str,
+    refund_id: str,
+    amount: int,
+    currency: str,
+    *,
+    source: Account | None = None,
+) -> JournalEntry:
+    """REFUND decided: Dr escrow:path, or a deposit as `source`/Cr refund_due:refund."""
     return entry(
         EntryKind.REFUND,
         key,
         currency,
-        [_share(accounts.escrow(path_id), amount)],
+        [_share(source or accounts.escrow(path_id), amount)],
         [_share(accounts.refund_due(refund_id), amount)],
         path_id=path_id,
     )
@@ -223,19 +246,32 @@ def refund_to_balance(
 
 
 def clawback(
-    key: str, path_id: str, user_id: str, amount: int, balance: int, currency: str
+    key: str,
+    path_id: str,
+    user_id: str,
+    amount: int,
+    balance: int,
+    currency: str,
+    *,
+    fee: int = 0,
+    payee: Account | None = None,
 ) -> JournalEntry:
-    """CLAWBACK: Dr payable:u down to 0, the rest receivable:u/Cr escrow:path. `balance` is what payable:u holds."""
+    """CLAWBACK: Dr payable:u down to 0, the rest receivable:u, and the commission forgone/Cr escrow:path.
+
+    `balance` is what payable:u holds, `fee` what the platform gives back on top of `amount`; `payee` is held:u
+    instead of payable:u while the user is frozen.
+    """
     from_balance = min(amount, max(balance, 0))
     return entry(
         EntryKind.CLAWBACK,
         key,
         currency,
         [
-            _share(accounts.payable(user_id), from_balance),
+            _share(payee or accounts.payable(user_id), from_balance),
             _share(accounts.receivable(user_id), amount - from_balance),
+            _share(accounts.FEE, fee),
         ],
-        [_share(accounts.escrow(path_id), amount)],
+        [_share(accounts.escrow(path_id), amount + fee)],
         path_id=path_id,
     )
 
@@ -346,25 +382,33 @@ def chargeback_lost(
     fee_returned: int,
     payee_balance: int,
     currency: str,
+    source: Account | None = None,
+    beyond: int = 0,
+    fund_balance: int = 0,
 ) -> JournalEntry:
     """Lost: Dr escrow as far as unreleased, the fee taken on the released part, then payable:payee, then receivable:payee.
 
-    `unreleased` is what the path's escrow still holds of the payment, `fee_returned` the commission on the released
-    part, `payee_balance` what payable:payee holds.
+    `unreleased` is what the path's escrow (or a deposit as `source`) still holds of the payment, `fee_returned` the
+    commission on the released part, `payee_balance` what payable:payee holds. What goes `beyond` everything the payee
+    ever got is borne by the protection fund as far as `fund_balance`, else it is the platform's loss.
     """
-    from_escrow = min(amount, unreleased)
-    from_fee = min(amount - from_escrow, fee_returned)
-    from_payee = amount - from_escrow - from_fee
+    from_source = min(amount, unreleased)
+    from_fee = min(amount - from_source, fee_returned)
+    from_platform = min(amount - from_source - from_fee, beyond)
+    from_fund = min(from_platform, max(fund_balance, 0))
+    from_payee = amount - from_source - from_fee - from_platform
     from_balance = min(from_payee, max(payee_balance, 0))
     return entry(
         EntryKind.CHARGEBACK_LOST,
         key,
         currency,
         [
-            _share(accounts.escrow(path_id), from_escrow),
+            _share(source or accounts.escrow(path_id), from_source),
             _share(accounts.payable(payee), from_balance),
             _share(accounts.receivable(payee), from_payee - from_balance),
             _share(accounts.FEE, from_fee),
+            _share(accounts.PROTECTION_FUND, from_fund),
+            _share(accounts.LOSS, from_platform - from_fund),
         ],
         [_share(accounts.dispute(dispute_id), amount)],
         path_id=path_id,

@@ -356,6 +356,11 @@ def release_entries(terms: SaleTerms, key: str) -> tuple[JournalEntry, ...]:
     return tuple(made)
 
 
+def commission(terms: SaleTerms, amount: int) -> int:
+    """The commission in `amount` minor units of the price, rounded down; all of it in the whole price, none beyond."""
+    return sum(line.fee for line in terms.lines) * min(amount, terms.total) // terms.total
+
+
 _CANCEL = ("buyer: cancel", "seller: cancel", "operator: cancel")
 
 

@@ -127,15 +127,25 @@ async def require_empty(session: AsyncSession, path_id: str) -> None:
     Locks those accounts until the transaction ends. That nobody opens a new one meanwhile is the caller's part: close
     a path under the lock of its row.
     """
+    left = await _left(session, path_id)
+    if left:
+        raise PathNotEmpty(f"{path_id} still holds {', '.join(left)}")
+
+
+async def is_empty(session: AsyncSession, path_id: str) -> bool:
+    """Whether `require_empty` would let the path close; takes the same locks."""
+    return not await _left(session, path_id)
+
+
+async def _left(session: AsyncSession, path_id: str) -> list[str]:
+    """What the path still holds, in words."""
     rows = (await session.execute(_PATH_ACCOUNTS, {"path_id": path_id})).all()
-    left = [
+    return [
         f"{row.kind}:{row.owner} {format_money(row.balance, row.currency)}"
         + (" with pending entries" if row.debits_pending or row.credits_pending else "")
         for row in rows
         if row.balance or row.debits_pending or row.credits_pending
     ]
-    if left:
-        raise PathNotEmpty(f"{path_id} still holds {', '.join(left)}")
 
 
 _PATH_ACCOUNTS = text("""

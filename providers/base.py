@@ -46,6 +46,15 @@ class PayoutStatus(StrEnum):
     RETURNED = "returned"
 
 
+class DisputeStatus(StrEnum):
+    """Where a chargeback stands at the provider, who speaks for the payer's bank."""
+
+    NEEDS_RESPONSE = "needs_response"
+    """The money has left our balance; evidence can be handed in."""
+    WON = "won"
+    LOST = "lost"
+
+
 class PaymentRequest(Message):
     """Ask a provider to let somebody pay."""
 
@@ -127,6 +136,23 @@ class ProviderPayout(Message):
     """Whether it failed because of the payee's account, so that another try needs another destination."""
 
 
+class ProviderDispute(Message):
+    """A chargeback as the provider has it: the payer's bank takes back a payment, or part of it."""
+
+    reference: str
+    payment_reference: str
+    subject: str
+    """Our id of the payment."""
+    status: DisputeStatus
+    amount: MinorUnits
+    """What the bank takes; may be less than the payment, and more when currencies or costs were added."""
+    fee: int = 0
+    """What the provider keeps for it, whoever wins, in minor units."""
+    currency: Currency
+    due_by: Instant | None = None
+    """Until when evidence counts."""
+
+
 class ProviderEvent(Message):
     """What a verified webhook says: that something happened to `subject`. Amounts in it are never trusted."""
 
@@ -134,7 +160,7 @@ class ProviderEvent(Message):
     kind: str
     """Such as `payment.captured`, `refund.succeeded`, `payout.returned`, `dispute.opened`."""
     subject: str
-    """Our id of the payment, refund or payout, from the provider's metadata."""
+    """Our id of the payment, refund or payout, from the provider's metadata; a dispute's is its payment's."""
     occurred_at: Instant
 
 
@@ -201,6 +227,12 @@ class PaymentProvider(Protocol):
     async def get_payout(self, reference: str) -> ProviderPayout: ...
 
     async def find_payout(self, operation_id: str) -> ProviderPayout | None: ...
+
+    async def list_disputes(self, payment_reference: str) -> list[ProviderDispute]:
+        """All chargebacks of a payment, oldest first."""
+        ...
+
+    async def get_dispute(self, reference: str) -> ProviderDispute: ...
 
     async def statement(self, day: date) -> list[StatementLine]:
         """All movements booked on that UTC day, oldest first."""

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date, datetime
-from typing import TypeVar
+from typing import Literal, TypeVar
 from urllib.parse import quote
 
 import httpx
 from pydantic import BaseModel, ValidationError
 
 from domain.errors import NotFound, ProviderMismatch, ProviderRefused
+from domain.model import Instant
+from domain.money import Currency, MinorUnits
 from providers.base import (
+    DisputeStatus,
     PaymentRequest,
     PayoutRequest,
+    ProviderDispute,
     ProviderEvent,
     ProviderPayment,
     ProviderPayout,
@@ -47,6 +51,25 @@ class _Refunds(BaseModel):
 
 class _Payouts(BaseModel):
     data: list[ProviderPayout]
+
+
+class _Dispute(BaseModel):
+    reference: str
+    payment_reference: str
+    subject: str
+    status: Literal["open", "won", "lost"]
+    amount: MinorUnits
+    fee: int
+    currency: Currency
+    due_by: Instant
+
+    def as_ours(self) -> ProviderDispute:
+        status = DisputeStatus.NEEDS_RESPONSE if self.status == "open" else DisputeStatus(self.status)
+        return ProviderDispute.model_validate(self.model_dump() | {"status": status})
+
+
+class _Disputes(BaseModel):
+    data: list[_Dispute]
 
 
 class _StatementPage(BaseModel):
@@ -128,6 +151,16 @@ class SandboxProvider:
     async def find_payout(self, operation_id: str) -> ProviderPayout | None:
         """The payout this operation made, if it made one."""
         return _only((await self._find("/v1/payouts", operation_id, _Payouts)).data)
+
+    async def list_disputes(self, payment_reference: str) -> list[ProviderDispute]:
+        """The newest hundred chargebacks of a payment, oldest first."""
+        asked = {"payment_reference": payment_reference, "limit": "100"}
+        found = await self._get("/v1/disputes", _Disputes, asked)
+        return [dispute.as_ours() for dispute in reversed(found.data)]
+
+    async def get_dispute(self, reference: str) -> ProviderDispute:
+        """The chargeback as it is now. Raises NotFound."""
+        return (await self._get(f"/v1/disputes/{_segment(reference)}", _Dispute)).as_ours()
 
     async def statement(self, day: date) -> list[StatementLine]:
         """All movements booked on that UTC day, oldest first."""

@@ -12,7 +12,15 @@ from typing import Annotated
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from domain.policy import PayoutPolicy, RefundPolicy, SalePolicy
+from domain.policy import (
+    BallotPolicy,
+    ChargebackPolicy,
+    ContestPolicy,
+    PayoutPolicy,
+    RefundPolicy,
+    SalePolicy,
+    TenderPolicy,
+)
 
 Port = Annotated[int, Field(ge=1, le=65_535)]
 
@@ -75,6 +83,9 @@ class Settings(BaseSettings):
     """Standard Webhooks secret (`whsec_` + base64) shared with the sandbox provider; the same when unset."""
     carrier_webhook_secrets: dict[str, SecretStr] = {}
     """Carrier code -> Standard Webhooks secret with which that carrier signs its scans; only these may be shipped with."""
+    identity_key: SecretStr = Field(default_factory=_unknown_to_anybody)
+    """Key of the hashes of verified identities. Unset, each process has its own, and identities that were verified by
+    one process are strangers to all others: set it before anybody is verified, and never change it."""
     webhook_tolerance_seconds: Annotated[int, Field(ge=1, le=3_600)] = 300
     """How far a webhook's timestamp may lie from now, in both directions."""
 
@@ -93,9 +104,16 @@ class Settings(BaseSettings):
     payouts_every_seconds: Annotated[int, Field(ge=1, le=86_400)] = 3_600
     """Period of the schedule that gathers what is due per payee."""
 
+    shortest_window_seconds: Annotated[int, Field(ge=1, le=86_400)] = 86_400
+    """Least length of a window that the initiator of a contest, tender or ballot chooses for it."""
+
     sale_policy: SalePolicy = SalePolicy()
+    contest_policy: ContestPolicy = ContestPolicy()
+    ballot_policy: BallotPolicy = BallotPolicy()
+    tender_policy: TenderPolicy = TenderPolicy()
     refund_policy: RefundPolicy = RefundPolicy()
     payout_policy: PayoutPolicy = PayoutPolicy()
+    chargeback_policy: ChargebackPolicy = ChargebackPolicy()
 
     graceful_shutdown_seconds: Annotated[int, Field(ge=0, le=600)] = 10
     """How long a worker that stops lets running activities finish."""

@@ -11,26 +11,43 @@ from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 from temporalio.workflow import SandboxImportNotificationPolicy
 
+from activities.accounts import Accounts
+from activities.ballots import Ballots
+from activities.chargebacks import Chargebacks
+from activities.contests import Contests
 from activities.housekeeping import Housekeeping
 from activities.payments import Payments
 from activities.payouts import Payouts
 from activities.redelivery import Redelivery
 from activities.refunds import Refunds
 from activities.sales import Sales
+from activities.tenders import Tenders
 from db.engine import Database
 from providers.registry import ProviderRegistry
 from runtime.settings import Settings
+from workflows.account import ChangeAccount
+from workflows.ballot import Ballot
+from workflows.ballot_retally import BallotRetally
+from workflows.chargeback import Chargeback
+from workflows.contest import Contest
 from workflows.payment import Payment
 from workflows.payout import Payout
 from workflows.refund import Refund
 from workflows.sale import Sale
+from workflows.tender import Tender
 from workflows.upkeep import GatherPayouts, KeepHouse, RedeliverInbox
 
 WORKFLOWS: Sequence[type] = (
     Sale,
+    Contest,
+    Tender,
     Payment,
     Refund,
     Payout,
+    Chargeback,
+    ChangeAccount,
+    Ballot,
+    BallotRetally,
     GatherPayouts,
     RedeliverInbox,
     KeepHouse,
@@ -66,19 +83,40 @@ def activities(
         temporal,
         payout_at_once=settings.payout_policy.availability_seconds == 0,
     )
+    tenders = Tenders(
+        database,
+        temporal,
+        payout_at_once=settings.payout_policy.availability_seconds == 0,
+    )
+    contests = Contests(
+        database,
+        temporal,
+        payout_at_once=settings.payout_policy.availability_seconds == 0,
+    )
     payments = Payments(database, providers)
     refunds = Refunds(database, providers)
     payouts = Payouts(database, providers, settings.payout_policy)
+    chargebacks = Chargebacks(database, providers)
+    people = Accounts(database)
+    ballots = Ballots(database)
     redelivery = Redelivery(database, temporal, settings)
     return [
         sales.open,
         sales.move,
+        contests.move,
+        tenders.move,
         payments.present,
         payments.follow,
         refunds.follow,
         payouts.reserve,
         payouts.follow,
         payouts.due,
+        chargebacks.follow,
+        people.freeze,
+        people.unfreeze,
+        ballots.move,
+        ballots.count,
+        ballots.retally,
         redelivery.redeliver,
         Housekeeping(database).forget,
     ]

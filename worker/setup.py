@@ -23,7 +23,7 @@ from temporalio.client import (
     ScheduleUpdateInput,
 )
 
-from activities.sales import payout_schedule
+from activities.gathering import payout_schedule
 from domain.payments import DuePage
 from runtime import search_attributes
 from runtime.leaving import leave

@@ -7,13 +7,22 @@ from datetime import datetime
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
-    from domain.ids import revived_workflow_id
+    from domain.ids import revived_workflow_id, step_key
     from domain.model import Message
     from domain.sale_messages import SaleStart
 
 
 def sale_workflow_id(sale_id: str) -> str:
     return f"sale-{sale_id}"
+
+
+def contest_workflow_id(contest_id: str) -> str:
+    return f"contest-{contest_id}"
+
+
+def reopened_workflow_id(contest_id: str, number: int) -> str:
+    """Id of the story that goes on when operators take an award back after the end."""
+    return f"{contest_workflow_id(contest_id)}-reopened-{number}"
 
 
 def payment_workflow_id(payment_id: str) -> str:
@@ -26,6 +35,28 @@ def refund_workflow_id(refund_id: str) -> str:
 
 def payout_workflow_id(payout_id: str) -> str:
     return f"payout-{payout_id}"
+
+
+def ballot_workflow_id(ballot_id: str) -> str:
+    return f"ballot-{ballot_id}"
+
+
+def retally_workflow_id(ballot_id: str, number: int) -> str:
+    """Re-tallies after the end are counted from 1."""
+    return f"ballot-{ballot_id}-retally-{number}"
+
+
+def retally_key(ballot_id: str, request_id: str) -> str:
+    """Key of a re-tally: the same at every try of one request, whichever run it meets."""
+    return step_key(ballot_workflow_id(ballot_id), f"retally-{request_id}")
+
+
+def tender_workflow_id(tender_id: str) -> str:
+    return f"tender-{tender_id}"
+
+
+def account_workflow_id(change_key: str) -> str:
+    return f"account-{change_key}"
 
 
 class Revival(Message):

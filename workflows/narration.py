@@ -10,6 +10,7 @@ from temporalio.common import SearchAttributeUpdate
 
 with workflow.unsafe.imports_passed_through():
     from domain.money import format_money
+    from domain.path import Standing
     from domain.sale import FINAL, Phase, SaleTerms, deadlines
     from domain.text import as_markdown
     from runtime import search_attributes as attributes
@@ -66,6 +67,36 @@ def sale_attributes(
         attributes.PHASE.value_set(phase),
         deadline,
     ]
+
+
+def describe_standing(standing: Standing, now: datetime) -> str:
+    """Phase, what each timer waits for, how long still, what silence will do, and where the money is."""
+    lines = [f"**{standing.phase}**", ""]
+    if standing.over:
+        lines.append("- Finished; nothing is waited for")
+    for receipt in standing.deadlines:
+        days = max(0, (receipt.due_at - now).days)
+        about = f" ({receipt.subject})" if receipt.subject else ""
+        lines += [
+            f"- Deadline: **{receipt.name}{about}, {in_words(receipt.due_at)}** "
+            f"({days} days left on {now:%Y-%m-%d})",
+            f"- If nothing comes: {receipt.outcome}",
+            f"- Stopped by: {', '.join(receipt.stopped_by)}",
+            *(f"- Would post: {posting}" for posting in receipt.postings),
+        ]
+    lines += [f"- {as_markdown(fact)}" for fact in standing.facts]
+    return "\n".join(lines)
+
+
+def standing_attributes(
+    standing: Standing,
+) -> Sequence[SearchAttributeUpdate[str] | SearchAttributeUpdate[datetime]]:
+    """Phase and next deadline, for finding paths in the UI."""
+    due = min((each.due_at for each in standing.deadlines), default=None)
+    deadline = (
+        attributes.DEADLINE.value_unset() if due is None else attributes.DEADLINE.value_set(due)
+    )
+    return [attributes.PHASE.value_set(standing.phase), deadline]
 
 
 def _in_escrow(phase: Phase) -> bool:

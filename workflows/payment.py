@@ -16,16 +16,10 @@ from temporalio.workflow import ParentClosePolicy
 with workflow.unsafe.imports_passed_through():
     from activities.options import PROVIDER
     from activities.payments import Payments
+    from domain.cases import PaymentCase, RefundCase
     from domain.errors import DomainError
     from domain.money import format_money
-    from domain.payments import (
-        FollowPayment,
-        FundingResult,
-        PaymentCase,
-        PaymentOutcome,
-        RefundCase,
-        Withdrawal,
-    )
+    from domain.payments import FollowPayment, FundingResult, PaymentOutcome, Withdrawal
     from runtime.temporal import start_attributes
     from workflows.following import Follower, in_words, uninterrupted
     from workflows.names import refund_workflow_id, revival_of

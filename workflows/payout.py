@@ -8,15 +8,10 @@ from temporalio.exceptions import ActivityError, ApplicationError
 with workflow.unsafe.imports_passed_through():
     from activities.options import MONEY, PROVIDER
     from activities.payouts import Payouts
+    from domain.cases import PayoutCase
     from domain.errors import DomainError
     from domain.money import format_money
-    from domain.payments import (
-        FollowPayout,
-        PayoutCase,
-        PayoutOutcome,
-        PayoutState,
-        ReservedPayout,
-    )
+    from domain.payments import FollowPayout, PayoutOutcome, PayoutState, ReservedPayout
     from workflows.following import Follower, reason_of, uninterrupted
 
 

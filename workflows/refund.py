@@ -12,9 +12,10 @@ from temporalio import workflow
 with workflow.unsafe.imports_passed_through():
     from activities.options import PROVIDER
     from activities.refunds import Refunds
+    from domain.cases import RefundCase
     from domain.errors import DomainError, WrongPhase
     from domain.money import format_money
-    from domain.payments import FollowRefund, RefundCase, RefundOutcome, RefundState
+    from domain.payments import FollowRefund, RefundOutcome, RefundState
     from workflows.following import Follower, in_words
 
 

@@ -18,17 +18,12 @@ with workflow.unsafe.imports_passed_through():
     from activities.options import CATCH_UP, MONEY, PRESENT
     from activities.payments import Payments, PresentPayment
     from activities.sales import Sales
+    from domain.cases import PaymentCase, RefundCase
     from domain.errors import DomainError, ProviderUnreachable, Unavailable, WrongPhase
     from domain.ids import step_key
     from domain.money import format_money
     from domain.parcels import ParcelFact, ScanKind
-    from domain.payments import (
-        FundingResult,
-        PaymentCase,
-        PaymentOutcome,
-        RefundCase,
-        Withdrawal,
-    )
+    from domain.payments import FundingResult, PaymentOutcome, Withdrawal
     from domain.sale import (
         FINAL,
         Delivery,

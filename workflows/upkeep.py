@@ -10,7 +10,8 @@ with workflow.unsafe.imports_passed_through():
     from activities.options import UPKEEP
     from activities.payouts import Payouts
     from activities.redelivery import Redelivery
-    from domain.payments import DuePage, Forgotten, PayoutCase, Redelivered
+    from domain.cases import PayoutCase
+    from domain.payments import DuePage, Forgotten, Redelivered
     from runtime.temporal import start_attributes
     from workflows.names import payout_workflow_id
     from workflows.payout import Payout

@@ -121,6 +121,15 @@ Utc = Annotated[AwareDatetime, AfterValidator(_utc)]
 """A point in time in an answer: ISO 8601 in UTC."""
 
 
+def distinct(items: tuple[str, ...]) -> tuple[str, ...]:
+    """The items as they are. Raises PydanticCustomError when one appears twice."""
+    if len(set(items)) != len(items):
+        raise PydanticCustomError(
+            "repeated", "the same item appears twice", {"accepted": "each item once"}
+        )
+    return items
+
+
 class MoneyIn(Body):
     """An amount in a request, in whole minor units (fen, cents, yen)."""
 

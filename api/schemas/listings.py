@@ -6,31 +6,21 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, ConfigDict, Field, StrictBool, StringConstraints
 from pydantic.config import JsonDict
-from pydantic_core import PydanticCustomError
 
 from api.listing_rules import MAX_LEAD_DAYS, Offer
-from api.schemas.base import Body, Line, Moment, MoneyIn, MoneyView, Prose, Utc, View
+from api.schemas.base import Body, Line, Moment, MoneyIn, MoneyView, Prose, Utc, View, distinct
 from db.tables import Listing
 from domain.ids import FileId, ListingId, UserId
 from domain.sale import COUNTED_STOCK, Delivery, StockKind
-
-
-def _distinct(items: tuple[str, ...]) -> tuple[str, ...]:
-    if len(set(items)) != len(items):
-        raise PydanticCustomError(
-            "repeated", "the same item appears twice", {"accepted": "each item once"}
-        )
-    return items
-
 
 Stock = Annotated[int, Field(strict=True, ge=0, le=1_000_000)]
 LeadDays = Annotated[int, Field(strict=True, ge=0, le=MAX_LEAD_DAYS)]
 RoyaltyRate = Annotated[int, Field(strict=True, ge=0, le=10_000)]
 Sku = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 Deliveries = Annotated[
-    tuple[Delivery, ...], Field(min_length=1, max_length=2), AfterValidator(_distinct)
+    tuple[Delivery, ...], Field(min_length=1, max_length=2), AfterValidator(distinct)
 ]
-Pictures = Annotated[tuple[FileId, ...], Field(max_length=12), AfterValidator(_distinct)]
+Pictures = Annotated[tuple[FileId, ...], Field(max_length=12), AfterValidator(distinct)]
 
 
 _EXAMPLES: list[JsonDict] = [

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from pydantic import TypeAdapter
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, exists, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from db.tables import Path, PathEvent, Sale
+from db.tables import Entry, Path, PathEvent, Sale
+from domain.access import Relation
 from domain.deadlines import Deadline
 
 _DEADLINES = TypeAdapter(tuple[Deadline, ...])
 
 
 @dataclass(frozen=True)
-class Parties:
-    """Whose path it is."""
+class Seen:
+    """A path as somebody meets it."""
 
-    buyer_id: str
-    seller_id: str
+    kind: str
+    phase: str
+    workflow_id: str
+    relations: frozenset[Relation]
+    """What the person is to the path by their part in it."""
 
 
 @dataclass(frozen=True)
@@ -31,12 +35,42 @@ class Pending:
     deadlines: tuple[Deadline, ...]
 
 
-async def parties(session: AsyncSession, path_id: str) -> Parties | None:
-    """The people of the path, or None when there is no such path."""
+_PARTS: dict[str, dict[Relation, Callable[[str, str], ColumnElement[bool]]]] = {
+    "sale": {
+        Relation.BUYER: lambda path, user: exists().where(Sale.id == path, Sale.buyer_id == user),
+        Relation.SELLER: lambda path, user: exists().where(Sale.id == path, Sale.seller_id == user),
+    },
+    "contest": {
+        Relation.CREATOR: lambda path, user: exists().where(
+            Entry.contest_id == path, Entry.creator_id == user
+        ),
+    },
+}
+"""By kind of path: who takes part in it besides its initiator. A sale's initiator is its buyer."""
+
+
+async def seen_by(session: AsyncSession, path_id: str, user_id: str) -> Seen | None:
+    """The path and what the user is to it, or None when there is no such path."""
     row = (
-        await session.execute(select(Sale.buyer_id, Sale.seller_id).where(Sale.id == path_id))
+        await session.execute(
+            select(Path.kind, Path.phase, Path.workflow_id, Path.initiator_id).where(
+                Path.id == path_id
+            )
+        )
     ).first()
-    return Parties(buyer_id=row[0], seller_id=row[1]) if row else None
+    if row is None:
+        return None
+    kind, phase, workflow_id, initiator_id = row
+    parts = _PARTS.get(kind, {})
+    found = set()
+    if parts:
+        answers = await session.execute(
+            select(*(part(path_id, user_id).label(name) for name, part in parts.items()))
+        )
+        found = {name for name, is_one in zip(parts, answers.one(), strict=True) if is_one}
+    if kind != "sale" and initiator_id == user_id:
+        found.add(Relation.INITIATOR)
+    return Seen(kind=kind, phase=phase, workflow_id=workflow_id, relations=frozenset(found))
 
 
 async def pending(session: AsyncSession, path_id: str) -> Pending:

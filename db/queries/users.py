@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from db.tables import User, UserRole
+from db.tables import AccountEventRow, User, UserRole
 from domain.access import Role
 from domain.ids import new_id
+from domain.people import AccountEvent
 
 NAMELESS = "Member"
 """Display name of a user whose token tells none."""
@@ -89,4 +90,44 @@ async def revoke(session: AsyncSession, user_id: str, role: Role) -> None:
     """Takes the role from the user; nothing happens when they do not have it."""
     await session.execute(
         delete(UserRole).where(UserRole.user_id == user_id, UserRole.role == role.value)
+    )
+
+
+async def verify(session: AsyncSession, user_id: str, identity_hash: str, by: str) -> User | None:
+    """Writes down who the user is; None when there is no such user. `by` is the operator's id."""
+    user = await _locked(session, user_id)
+    if user is not None and user.identity_hash != identity_hash:
+        user.identity_hash = identity_hash
+        user.verified_at = func.now()
+        record(session, user_id, AccountEvent.VERIFIED, by=by)
+        await session.flush()
+        await session.refresh(user)
+    return user
+
+
+async def unverify(session: AsyncSession, user_id: str, by: str) -> User | None:
+    """Forgets who the user is; None when there is no such user. `by` is the operator's id."""
+    user = await _locked(session, user_id)
+    if user is not None and user.identity_hash is not None:
+        user.identity_hash = user.verified_at = None
+        record(session, user_id, AccountEvent.UNVERIFIED, by=by)
+    return user
+
+
+async def _locked(session: AsyncSession, user_id: str) -> User | None:
+    return await session.get(User, user_id, with_for_update={"key_share": True})
+
+
+def record(
+    session: AsyncSession,
+    user_id: str,
+    event: AccountEvent,
+    *,
+    by: str,
+    reason: str | None = None,
+    key: str | None = None,
+) -> None:
+    """Writes down what an operator has done to an account; once by `key`, if there is one."""
+    session.add(
+        AccountEventRow(key=key, user_id=user_id, kind=event.value, reason=reason, by_id=by)
     )

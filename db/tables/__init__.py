@@ -2,24 +2,59 @@
 
 from __future__ import annotations
 
+from db.tables.ballots import Ballot, Vote, VoteVoid
 from db.tables.base import Base, Json
+from db.tables.chargebacks import Chargeback
+from db.tables.contests import (
+    Contest,
+    Entry,
+    EntryRevision,
+    HandOver,
+    LicenceSignature,
+    Objection,
+)
+from db.tables.files import File, FileGrant
 from db.tables.inbox import IdempotencyRow, InboxRow
 from db.tables.ledger import LedgerAccount, LedgerEntry, LedgerPosting
 from db.tables.money import Payment, Payout, PayoutDestination, Refund
 from db.tables.paths import Path, PathEvent
-from db.tables.people import File, User, UserRole
+from db.tables.people import AccountEventRow, SelfDealingRefusal, User, UserRole
 from db.tables.sales import Listing, Reservation, Sale
+from db.tables.tenders import (
+    AwardRow,
+    Bid,
+    BidRevision,
+    MilestoneRow,
+    Offer,
+    Submission,
+    Tender,
+)
 
 __all__ = [
+    "AccountEventRow",
+    "AwardRow",
+    "Ballot",
     "Base",
+    "Bid",
+    "BidRevision",
+    "Chargeback",
+    "Contest",
+    "Entry",
+    "EntryRevision",
     "File",
+    "FileGrant",
+    "HandOver",
     "IdempotencyRow",
     "InboxRow",
     "Json",
     "LedgerAccount",
     "LedgerEntry",
     "LedgerPosting",
+    "LicenceSignature",
     "Listing",
+    "MilestoneRow",
+    "Objection",
+    "Offer",
     "Path",
     "PathEvent",
     "Payment",
@@ -28,6 +63,11 @@ __all__ = [
     "Refund",
     "Reservation",
     "Sale",
+    "SelfDealingRefusal",
+    "Submission",
+    "Tender",
     "User",
     "UserRole",
+    "Vote",
+    "VoteVoid",
 ]

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, func, text
+from sqlalchemy import CheckConstraint, Computed, ForeignKey, Index, UniqueConstraint, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from db.tables.base import CURRENCY_CODE, Base, one_of
+
+_ACCOUNT_KEY = "nullif(translate(upper(account), ' -', ''), '')"
 
 
 class Payment(Base):
@@ -29,6 +31,8 @@ class Payment(Base):
     reference: Mapped[str | None]
     amount: Mapped[int]
     currency: Mapped[str]
+    purpose: Mapped[str] = mapped_column(server_default=text("'price'"))
+    """What it pays for; decides which account of the path it fills (domain.payments.Purpose)."""
     status: Mapped[str]
     checkout_url: Mapped[str | None]
     fee: Mapped[int] = mapped_column(server_default=text("0"))
@@ -80,6 +84,8 @@ class PayoutDestination(Base):
             unique=True,
             postgresql_where=text("status = 'active'"),
         ),
+        Index(None, "account_key", "user_id"),
+        Index(None, "user_id", "account_key"),
     )
 
     id: Mapped[str] = mapped_column(primary_key=True)
@@ -87,6 +93,8 @@ class PayoutDestination(Base):
     provider: Mapped[str]
     currency: Mapped[str]
     account: Mapped[str]
+    account_key: Mapped[str | None] = mapped_column(Computed(_ACCOUNT_KEY, persisted=True))
+    """The account in one spelling; written by the database, so no writer can leave it out or differ."""
     holder: Mapped[str]
     status: Mapped[str]
     """active, replaced, or failed (the last payout to it failed; the user must give another)."""

@@ -30,6 +30,8 @@ class Path(Base):
     deadlines: Mapped[list[Json]] = mapped_column(JSONB, server_default=text("'[]'"))
     opened_at: Mapped[datetime] = mapped_column(server_default=func.now())
     updated_at: Mapped[datetime] = mapped_column(server_default=func.now(), onupdate=func.now())
+    paused_at: Mapped[datetime | None]
+    """Set while the payer's bank has taken the money back for the moment: nothing moves, timers stand still."""
     closed_at: Mapped[datetime | None]
 
 

@@ -1,25 +1,35 @@
-"""People and what they upload."""
+"""People and their roles."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, Integer, UniqueConstraint, func
+from sqlalchemy import CheckConstraint, ForeignKey, Identity, Index, UniqueConstraint, func
 from sqlalchemy.orm import Mapped, mapped_column
 
-from db.tables.base import Base
+from db.tables.base import Base, one_of
 
 
 class User(Base):
     """A person, known by the issuer and subject of their token."""
 
     __tablename__ = "users"
-    __table_args__ = (UniqueConstraint("issuer", "subject"),)
+    __table_args__ = (
+        UniqueConstraint("issuer", "subject"),
+        CheckConstraint("(identity_hash IS NULL) = (verified_at IS NULL)", name="verified"),
+        CheckConstraint("(frozen_at IS NULL) = (frozen_reason IS NULL)", name="frozen"),
+        Index(None, "identity_hash"),
+    )
 
     id: Mapped[str] = mapped_column(primary_key=True)
     issuer: Mapped[str]
     subject: Mapped[str]
     display_name: Mapped[str]
+    identity_hash: Mapped[str | None]
+    """Keyed hash of the document an operator has seen; not unique, since a person may have several accounts."""
+    verified_at: Mapped[datetime | None]
+    frozen_at: Mapped[datetime | None]
+    frozen_reason: Mapped[str | None]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 
@@ -34,16 +44,44 @@ class UserRole(Base):
     granted_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 
-class File(Base):
-    """An uploaded picture; the bytes lie in the file store under their SHA-256."""
+class AccountEventRow(Base):
+    """What an operator has done to an account. `key` lets a freeze or its end happen once."""
 
-    __tablename__ = "files"
+    __tablename__ = "account_events"
+    __table_args__ = (
+        CheckConstraint(
+            one_of("kind", ("verified", "unverified", "frozen", "unfrozen")), name="kind"
+        ),
+        Index(None, "user_id", "id"),
+    )
 
-    id: Mapped[str] = mapped_column(primary_key=True)
-    owner_id: Mapped[str] = mapped_column(ForeignKey("users.id"))
-    sha256: Mapped[str]
-    media_type: Mapped[str]
-    size_bytes: Mapped[int]
-    width: Mapped[int] = mapped_column(Integer)
-    height: Mapped[int] = mapped_column(Integer)
-    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
+    key: Mapped[str | None] = mapped_column(unique=True)
+    user_id: Mapped[str] = mapped_column(ForeignKey("users.id"))
+    kind: Mapped[str]
+    reason: Mapped[str | None]
+    by_id: Mapped[str] = mapped_column(ForeignKey("users.id"))
+    at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class SelfDealingRefusal(Base):
+    """Somebody was kept from a path of their own, or of an account that counts as the same person."""
+
+    __tablename__ = "self_dealing_refusals"
+    __table_args__ = (
+        CheckConstraint(
+            one_of("tie", ("same_person", "same_identity", "same_destination")), name="tie"
+        ),
+        Index(None, "path_id", "id"),
+    )
+
+    id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
+    request_id: Mapped[str | None] = mapped_column(unique=True)
+    """What the refused request would have made: a request that is repeated is written down once."""
+    path_id: Mapped[str | None]
+    """None when the path would only have come to be by the request."""
+    action: Mapped[str]
+    user_id: Mapped[str] = mapped_column(ForeignKey("users.id"))
+    other_id: Mapped[str] = mapped_column(ForeignKey("users.id"))
+    tie: Mapped[str]
+    at: Mapped[datetime] = mapped_column(server_default=func.now())

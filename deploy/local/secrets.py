@@ -1,4 +1,4 @@
-"""The secrets that the local platform's processes share, made at the first start and kept with its data."""
+"""The secrets that the local platform's processes share, made when first needed and kept with its data."""
 
 from __future__ import annotations
 
@@ -12,17 +12,15 @@ _FILE = "secrets.json"
 
 
 def shared_secrets(data_dir: Path) -> dict[str, str]:
-    """As environment variables: the sandbox provider's key and webhook secret, and the sandbox carrier's.
+    """As environment variables: the sandbox provider's key and webhook secret, the sandbox carrier's, the identity key.
 
-    The file is readable by its owner only. Raises OSError when it can be neither read nor written.
+    What a file of an older version lacks is added; what it has stays. The file is readable by its owner only. Raises
+    OSError when it can be neither read nor written.
     """
     kept = data_dir / _FILE
-    if not kept.exists():
-        made = {
-            "BAIGONG_SANDBOX_API_KEY": secrets.token_urlsafe(32),
-            "BAIGONG_SANDBOX_WEBHOOK_SECRET": _webhook_secret(),
-            "BAIGONG_CARRIER_WEBHOOK_SECRETS": json.dumps({"sandbox": _webhook_secret()}),
-        }
+    found: dict[str, str] = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else {}
+    made = {**_fresh(), **found}
+    if made != found:
         data_dir.mkdir(parents=True, exist_ok=True)
         draft = kept.with_suffix(".draft")
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -30,8 +28,16 @@ def shared_secrets(data_dir: Path) -> dict[str, str]:
             json.dump(made, file)
         # Only whole files get the name: a start that is killed here must not spoil the next one.
         draft.replace(kept)
-    found: dict[str, str] = json.loads(kept.read_text(encoding="utf-8"))
-    return found
+    return made
+
+
+def _fresh() -> dict[str, str]:
+    return {
+        "BAIGONG_SANDBOX_API_KEY": secrets.token_urlsafe(32),
+        "BAIGONG_SANDBOX_WEBHOOK_SECRET": _webhook_secret(),
+        "BAIGONG_CARRIER_WEBHOOK_SECRETS": json.dumps({"sandbox": _webhook_secret()}),
+        "BAIGONG_IDENTITY_KEY": secrets.token_urlsafe(32),
+    }
 
 
 def _webhook_secret() -> str:

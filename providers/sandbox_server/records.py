@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Literal
 
@@ -21,6 +21,8 @@ RefundState = Literal["pending", "succeeded", "refused"]
 PayoutState = Literal["in_transit", "paid", "failed", "returned"]
 DisputeState = Literal["open", "won", "lost"]
 Channel = Literal["payments", "carrier"]
+EVIDENCE_TIME = timedelta(days=10)
+"""How long a bank waits for evidence in a dispute; the sandbox's never decides by itself."""
 
 
 class Body(BaseModel):
@@ -148,6 +150,11 @@ class Dispute(Record):
     fee: int
     reason: str
     created_at: datetime
+
+    @computed_field
+    def due_by(self) -> datetime:
+        """Until when the bank would read evidence."""
+        return self.created_at + EVIDENCE_TIME
 
 
 class Movement(Record):

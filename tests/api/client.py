@@ -78,11 +78,19 @@ class Api:
         return found
 
     async def upload(
-        self, by: str, content: bytes, media_type: str = "image/png", **more: Any
+        self,
+        by: str,
+        content: bytes,
+        media_type: str = "image/png",
+        *,
+        name: str = "picture",
+        private: bool = False,
+        **more: Any,
     ) -> httpx.Response:
         """Uploads a file."""
-        files = {"file": ("picture", content, media_type)}
-        return await self.call("POST", "/v1/files", by=by, files=files, **more)
+        files = {"file": (name, content, media_type)}
+        path = "/v1/files?private=true" if private else "/v1/files"
+        return await self.call("POST", path, by=by, files=files, **more)
 
     def execute(self, query: str, *values: object) -> list[tuple[Any, ...]]:
         """Runs SQL past the API."""

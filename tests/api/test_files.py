@@ -1,8 +1,9 @@
-"""Pictures: what is refused, what is kept, and how it is served; from a folder and from S3."""
+"""Pictures: what is refused, what is kept, and how it and its thumbnail are served; from a folder and from S3."""
 
 from __future__ import annotations
 
 import hashlib
+import io
 import struct
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import boto3  # type: ignore[import-untyped]
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 
 from api import pictures
 from domain.errors import FileTooLarge, Unavailable
@@ -97,6 +98,82 @@ async def test_kept_and_served(api: Api, kind: str, media_type: str) -> None:
     headers = {"If-None-Match": served.headers["etag"]}
     known = await api.call("GET", f"/v1/files/{file['id']}/content", headers=headers)
     assert (known.status_code, known.content) == (304, b"")
+
+
+def _turned(content: bytes) -> bytes:
+    """The picture again, with a note that it lies on its side, and who took it where."""
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    exif[ExifTags.Base.Artist] = "Lin Mei"
+    exif.get_ifd(ExifTags.IFD.GPSInfo)[ExifTags.GPS.GPSLatitudeRef] = "N"
+    buffer = io.BytesIO()
+    Image.open(io.BytesIO(content)).save(buffer, "JPEG", exif=exif)
+    return buffer.getvalue()
+
+
+async def _thumbnail(api: Api, file: dict[str, str]) -> Image.Image:
+    path = file["thumbnail_url"].removeprefix(api.settings.api_url)
+    served = await api.get(path)
+    assert served.status_code == 200, served.text
+    assert served.headers["content-type"] == "image/webp"
+    assert "immutable" in served.headers["cache-control"]
+    assert "sandbox" in served.headers["content-security-policy"]
+    headers = {"If-None-Match": served.headers["etag"]}
+    assert (await api.call("GET", path, headers=headers)).status_code == 304
+    return Image.open(io.BytesIO(served.content))
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [
+        ((900, 600), (320, 213)),
+        ((600, 900), (213, 320)),
+        ((30, 20), (30, 20)),
+        ((900, 1), (320, 1)),
+    ],
+)
+async def test_thumbnail_size(api: Api, size: tuple[int, int], expected: tuple[int, int]) -> None:
+    file = (await api.upload("ann", picture(size=size))).json()
+    small = await _thumbnail(api, file)
+    assert small.size == expected
+    assert small.convert("RGB").getpixel((0, 0)) == pytest.approx((0, 128, 128), abs=4)
+
+
+async def test_thumbnail_stands_upright_and_tells_nothing(api: Api) -> None:
+    content = _turned(picture("JPEG", (800, 400)))
+    file = (await api.upload("ann", content, "image/jpeg")).json()
+    assert (file["width"], file["height"]) == (800, 400)
+    small = await _thumbnail(api, file)
+    assert small.size == (160, 320)
+    assert dict(small.getexif()) == {}
+    assert not {"exif", "xmp", "icc_profile"} & set(small.info)
+    assert (await api.get(f"/v1/files/{file['id']}/content")).content == content
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "I;16"])
+def test_thumbnail_of_every_kind_of_png(mode: str) -> None:
+    buffer = io.BytesIO()
+    light = 50_000 if mode == "I;16" else 255
+    color = (light,) * len(mode) if mode in {"LA", "RGB", "RGBA"} else light
+    image = Image.new("L", (500, 400), light).convert("P") if mode == "P" else None
+    (image or Image.new(mode, (500, 400), color)).save(buffer, "PNG")
+    found = pictures.inspect(buffer.getvalue(), "image/png", 200_000)
+    small = Image.open(io.BytesIO(found.thumbnail)).convert("L")
+    assert small.size == (320, 256)
+    assert small.getpixel((9, 9)) == pytest.approx(194 if mode == "I;16" else 255, abs=3)
+
+
+def test_a_transparent_picture_has_a_transparent_thumbnail() -> None:
+    content = picture(color="black", size=(400, 400), transparency=(0, 0, 0))
+    found = pictures.inspect(content, "image/png", 200_000)
+    assert Image.open(io.BytesIO(found.thumbnail)).convert("RGBA").getpixel((9, 9))[3] == 0  # type: ignore[index]
+
+
+async def test_pictures_from_before_thumbnails(api: Api) -> None:
+    file = (await api.upload("ann", picture(color="navy"))).json()
+    api.execute("UPDATE files SET thumbnail_sha256 = NULL WHERE id = %s", file["id"])
+    assert (await api.get(f"/v1/files/{file['id']}")).json()["thumbnail_url"] is None
+    assert_problem(await api.get(f"/v1/files/{file['id']}/thumbnail"), 404, "not_found")
 
 
 async def test_same_bytes_are_stored_once(api: Api) -> None:

@@ -32,6 +32,7 @@ from tests.stories.house import House, running_house
 KEY = "BAIGONG_SANDBOX_API_KEY"
 WEBHOOKS = "BAIGONG_SANDBOX_WEBHOOK_SECRET"
 CARRIERS = "BAIGONG_CARRIER_WEBHOOK_SECRETS"
+IDENTITIES = "BAIGONG_IDENTITY_KEY"
 ONCE_WELL_KNOWN = "sandbox-api-key"
 OLD_CARRIER_SECRET = "whsec_YmFpZ29uZy1zYW5kYm94LWNhcnJpZXIta2V5"
 SCAN = (
@@ -48,7 +49,7 @@ def test_made_once_and_for_their_owner_only(tmp_path: Path) -> None:
         made = shared_secrets(folder)
     finally:
         os.umask(before)
-    assert set(made) == {KEY, WEBHOOKS, CARRIERS}
+    assert set(made) == {KEY, WEBHOOKS, CARRIERS, IDENTITIES}
     [file] = folder.iterdir()
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert shared_secrets(folder) == made
@@ -67,8 +68,20 @@ def test_a_start_that_was_interrupted_spoils_nothing(
         full.setattr(json, "dump", half)
         shared_secrets(tmp_path)
     made = shared_secrets(tmp_path)
-    assert set(made) == {KEY, WEBHOOKS, CARRIERS}
+    assert set(made) == {KEY, WEBHOOKS, CARRIERS, IDENTITIES}
     assert shared_secrets(tmp_path) == made
+
+
+def test_a_file_of_an_older_version_gets_what_it_lacks_and_keeps_the_rest(tmp_path: Path) -> None:
+    made = shared_secrets(tmp_path)
+    [file] = tmp_path.iterdir()
+    old = {name: text for name, text in made.items() if name != IDENTITIES}
+    file.write_text(json.dumps(old))
+    grown = shared_secrets(tmp_path)
+    assert {name: grown[name] for name in old} == old
+    assert grown[IDENTITIES] not in ("", made[IDENTITIES])
+    assert shared_secrets(tmp_path) == grown
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
 def settings_of_children(
@@ -88,6 +101,7 @@ def test_all_processes_get_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     first = settings_of_children(monkeypatch, tmp_path, {})
     assert first.sandbox_api_key == SecretStr(made[KEY])
     assert first.sandbox_webhook_secret == SecretStr(made[WEBHOOKS])
+    assert first.identity_key == SecretStr(made[IDENTITIES])
     assert set(first.carrier_webhook_secrets) == {"sandbox"}
     assert settings_of_children(monkeypatch, tmp_path, {}) == first
 

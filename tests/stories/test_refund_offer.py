@@ -105,7 +105,7 @@ async def test_the_offer_says_what_happens_when_its_time_is_up(house: House) -> 
     [offer] = await offers(house, sale, buyer)
     due = datetime.fromisoformat(offer["due_at"])
     assert since <= due - timedelta(seconds=OFFER) <= datetime.now(UTC)
-    assert (offer["name"], offer["stopped_by"]) == ("refund_offer", ["buyer: accept balance"])
+    assert (offer["name"], offer["stopped_by"]) == ("refund_offer", ["payer: accept balance"])
     assert "balance" in offer["outcome"]
     money = {"amount": PRICE, "currency": "CNY", "text": "CNY 200.00"}
     promised = [

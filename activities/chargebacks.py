@@ -1,0 +1,351 @@
+"""Chargebacks: read from the provider and posted; the path stands still until the bank has decided."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from pydantic import JsonValue
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+from temporalio import activity
+
+from activities.funding import HOOKS
+from activities.transitions import advance, close_when_empty, happened, lock_path, timers
+from db import inbox
+from db.engine import Database
+from db.tables import Chargeback, Path, PathEvent, Payment
+from domain import postings
+from domain.chargebacks import (
+    ChargebackNews,
+    ChargebacksSeen,
+    ChargebackState,
+    FollowChargebacks,
+    Lost,
+    OpenChargeback,
+    PathSignal,
+)
+from domain.deadlines import postponed
+from domain.errors import NotFound, ProviderMismatch
+from domain.ids import new_id
+from domain.money import format_money
+from domain.path import Standing
+from domain.payments import PaymentState
+from ledger import journal
+from providers.base import DisputeStatus, ProviderDispute
+from providers.registry import ProviderRegistry
+
+_LOST = "chargeback_lost"
+_STATES = {
+    DisputeStatus.NEEDS_RESPONSE: ChargebackState.OPEN,
+    DisputeStatus.WON: ChargebackState.WON,
+    DisputeStatus.LOST: ChargebackState.LOST,
+}
+
+
+class Chargebacks:
+    """Activities of chargebacks."""
+
+    def __init__(self, database: Database, providers: ProviderRegistry) -> None:
+        self.database = database
+        self.providers = providers
+
+    @activity.defn(name="follow_chargebacks")
+    async def follow(self, request: FollowChargebacks) -> ChargebacksSeen:
+        """Reads all chargebacks of the payment at the provider and posts what has happened, each step by itself."""
+        async with self.database.transaction() as session:
+            payment = await session.get(Payment, request.payment_id)
+            if payment is None:
+                raise NotFound(f"there is no payment {request.payment_id}")
+            seen = await inbox.newest(session, payment.id, disputes=True)
+            known = await _chargebacks_of(session, payment.id)
+        if payment.status != PaymentState.CAPTURED or payment.reference is None:
+            return ChargebacksSeen()
+        for theirs in await self._read(payment, payment.reference, known):
+            await self._take_note(payment, theirs, request)
+        async with self.database.transaction() as session:
+            await inbox.consume(session, payment.id, up_to=seen, disputes=True)
+            return await _seen(session, payment, request.story)
+
+    async def _read(
+        self, payment: Payment, reference: str, known: Sequence[Chargeback]
+    ) -> list[ProviderDispute]:
+        provider = self.providers.get(payment.provider)
+        listed = await provider.list_disputes(reference)
+        left_out = {row.reference for row in known} - {each.reference for each in listed}
+        return [*[await provider.get_dispute(each) for each in sorted(left_out)], *listed]
+
+    async def _take_note(
+        self, payment: Payment, theirs: ProviderDispute, request: FollowChargebacks
+    ) -> None:
+        """Opens and ends one chargeback as far as the provider has got, in a transaction each."""
+        async with self.database.transaction() as session:
+            path = await lock_path(session, payment.path_id)
+            row = await _chargeback(session, payment, theirs)
+            if row is None:
+                row = await _open(session, path, payment, theirs, request)
+            _require_agreement(row, payment, theirs)
+            decided = row.status != _STATES[theirs.status]
+        if not decided:
+            return
+        async with self.database.transaction() as session:
+            path = await lock_path(session, payment.path_id)
+            row = await session.get_one(Chargeback, row.id)
+            if row.status != ChargebackState.OPEN:
+                return
+            row.status = _STATES[theirs.status]
+            row.ended_at = request.at
+            end = _won if row.status == ChargebackState.WON else _lost
+            await end(session, path, payment, row, request)
+
+
+async def _open(
+    session: AsyncSession,
+    path: Path,
+    payment: Payment,
+    theirs: ProviderDispute,
+    request: FollowChargebacks,
+) -> Chargeback:
+    """CHARGEBACK opened: the money has left, and a path that has not ended stands still."""
+    row = Chargeback(
+        id=new_id("cbk"),
+        payment_id=payment.id,
+        path_id=path.id,
+        provider=payment.provider,
+        reference=theirs.reference,
+        amount=theirs.amount,
+        fee=theirs.fee,
+        currency=theirs.currency,
+        status=ChargebackState.OPEN,
+        due_by=theirs.due_by,
+        opened_at=request.at,
+    )
+    session.add(row)
+    pauses = HOOKS[path.kind].pauses and not _has_ended(path)
+    if pauses:
+        path.paused_at = path.paused_at or request.at
+    await journal.post(
+        session,
+        postings.chargeback_open(
+            f"{row.id}/open", path.id, row.id, row.provider, row.amount, row.fee, row.currency
+        ),
+    )
+    due = f"; evidence counts until {row.due_by:%Y-%m-%d %H:%M} UTC" if row.due_by else ""
+    news = ChargebackNews(
+        key=f"{row.id}/opened",
+        workflow_id=path.workflow_id,
+        signal=PathSignal.PAUSE if pauses else PathSignal.NONE,
+    )
+    _happens(
+        session,
+        path,
+        "chargeback_opened",
+        f"The payer's bank has taken {_amount(row)} back{due}",
+        news,
+        request,
+    )
+    return row
+
+
+async def _won(
+    session: AsyncSession,
+    path: Path,
+    payment: Payment,
+    row: Chargeback,
+    request: FollowChargebacks,
+) -> None:
+    """CHARGEBACK won: the money is there again, and the path goes on with the time it had left."""
+    await journal.post(
+        session,
+        postings.chargeback_won(
+            f"{row.id}/won", path.id, row.id, row.provider, row.amount, row.currency
+        ),
+    )
+    news = ChargebackNews(
+        key=f"{row.id}/decided", workflow_id=path.workflow_id, signal=PathSignal.WAKE
+    )
+    if HOOKS[path.kind].pauses:
+        resumed = await _resume(session, path, row, request.at)
+        standing = Standing(path_id=path.id, phase=path.phase, deadlines=timers(path))
+        news = news.model_copy(
+            update={"signal": PathSignal.RESUME, "standing": standing}
+            if resumed
+            else {"signal": PathSignal.NONE}
+        )
+    words = f"The payer's bank has given {_amount(row)} back"
+    _happens(session, path, "chargeback_won", words, news, request)
+    if _has_ended(path):
+        await close_when_empty(session, path, request.at)
+
+
+async def _lost(
+    session: AsyncSession,
+    path: Path,
+    payment: Payment,
+    row: Chargeback,
+    request: FollowChargebacks,
+) -> None:
+    """CHARGEBACK lost: the path says who bears it and where it stands now."""
+    hooks = HOOKS[path.kind]
+    had_ended = _has_ended(path)
+    await _resume(session, path, row, request.at)
+    news = ChargebackNews(
+        key=f"{row.id}/decided", workflow_id=path.workflow_id, signal=PathSignal.NONE
+    )
+    words = f"The payer's bank keeps {_amount(row)}"
+    _happens(session, path, _LOST, words, news, request)
+    lost = Lost(
+        key=f"{row.id}/lost",
+        at=request.at,
+        chargeback_id=row.id,
+        amount=row.amount,
+        currency=row.currency,
+    )
+    standing = await hooks.lost(session, path, payment, lost)
+    if _has_ended(path):
+        path.paused_at = None
+        await close_when_empty(session, path, request.at)
+    elif standing is None and hooks.pauses:
+        path.paused_at = path.paused_at or request.at
+    if standing is not None:
+        signal = PathSignal.TOLD if path.paused_at else PathSignal.RESUME
+        news = news.model_copy(update={"signal": signal, "standing": standing})
+    elif not had_ended:
+        news = news.model_copy(update={"stuck": f"{words}; {path.id} cannot go on by itself"})
+    event = await happened(session, news.key)
+    assert event is not None
+    event.data = _data(news, request)
+
+
+async def _resume(session: AsyncSession, path: Path, row: Chargeback, at: datetime) -> bool:
+    """Ends the pause of a path, unless something else holds it up: its timers get the time they had left."""
+    if path.paused_at is None or await _held_up(session, path, row):
+        return False
+    timers_left = postponed(timers(path), max(at - path.paused_at, timedelta()))
+    path.deadlines = [each.model_dump(mode="json") for each in timers_left]
+    path.paused_at = None
+    return True
+
+
+async def _held_up(session: AsyncSession, path: Path, row: Chargeback) -> bool:
+    """Whether another chargeback of the path is open, or was lost and left it stuck."""
+    others = await session.scalar(
+        select(Chargeback.id)
+        .where(
+            Chargeback.path_id == path.id,
+            Chargeback.status == ChargebackState.OPEN,
+            Chargeback.id != row.id,
+        )
+        .limit(1)
+    )
+    stuck = await session.scalar(
+        select(PathEvent.id)
+        .where(
+            PathEvent.path_id == path.id,
+            PathEvent.kind == _LOST,
+            PathEvent.data["news"]["stuck"].astext != "",
+        )
+        .limit(1)
+    )
+    return others is not None or stuck is not None
+
+
+def _has_ended(path: Path) -> bool:
+    """Whether the path is in a final phase; money may still be on its way."""
+    return path.phase in HOOKS[path.kind].final
+
+
+def _happens(
+    session: AsyncSession,
+    path: Path,
+    kind: str,
+    summary: str,
+    news: ChargebackNews,
+    request: FollowChargebacks,
+) -> None:
+    """Writes the event; a path that had closed is open again until `close_when_empty` finds nothing held."""
+    advance(
+        session,
+        path,
+        key=news.key,
+        kind=kind,
+        phase=path.phase,
+        actor="provider",
+        summary=summary,
+        deadlines=timers(path),
+        data=_data(news, request),
+    )
+
+
+def _data(news: ChargebackNews, request: FollowChargebacks) -> dict[str, JsonValue]:
+    return {"story": request.story, "news": news.model_dump(mode="json")}
+
+
+async def _seen(session: AsyncSession, payment: Payment, story: str) -> ChargebacksSeen:
+    """What is open, and all that this story has brought about: an earlier answer may have been lost."""
+    path = await session.get_one(Path, payment.path_id)
+    rows = await _chargebacks_of(session, payment.id)
+    keys = [f"{row.id}/{step}" for row in rows for step in ("opened", "decided")]
+    events = (
+        await session.scalars(
+            select(PathEvent).where(PathEvent.key.in_(keys)).order_by(PathEvent.id)
+        )
+    ).all()
+    news = [(event, ChargebackNews.model_validate(event.data["news"])) for event in events]
+    return ChargebacksSeen(
+        open=tuple(_as_open(row) for row in rows if row.status == ChargebackState.OPEN),
+        stuck=() if _has_ended(path) else tuple(each.stuck for _, each in news if each.stuck),
+        news=tuple(each for event, each in news if event.data["story"] == story),
+    )
+
+
+def _as_open(row: Chargeback) -> OpenChargeback:
+    return OpenChargeback(
+        chargeback_id=row.id,
+        reference=row.reference,
+        amount=row.amount,
+        currency=row.currency,
+        due_by=row.due_by,
+    )
+
+
+async def _chargebacks_of(session: AsyncSession, payment_id: str) -> Sequence[Chargeback]:
+    rows = await session.scalars(
+        select(Chargeback).where(Chargeback.payment_id == payment_id).order_by(Chargeback.id)
+    )
+    return rows.all()
+
+
+async def _chargeback(
+    session: AsyncSession, payment: Payment, theirs: ProviderDispute
+) -> Chargeback | None:
+    return await session.scalar(
+        select(Chargeback).where(
+            Chargeback.provider == payment.provider, Chargeback.reference == theirs.reference
+        )
+    )
+
+
+def _require_agreement(row: Chargeback, payment: Payment, theirs: ProviderDispute) -> None:
+    """Raises ProviderMismatch when the dispute is not about this payment, has changed, or is decided anew."""
+    ours = (row.payment_id, payment.id, payment.reference, row.currency, row.amount, row.fee)
+    if ours != (
+        payment.id,
+        theirs.subject,
+        theirs.payment_reference,
+        theirs.currency,
+        theirs.amount,
+        theirs.fee,
+    ):
+        raise ProviderMismatch(
+            f"{theirs.reference} is {theirs.amount} {theirs.currency} for {theirs.subject}; "
+            f"expected {row.amount} {payment.currency} for {payment.id}"
+        )
+    if row.status not in (ChargebackState.OPEN, _STATES[theirs.status]):
+        raise ProviderMismatch(
+            f"{theirs.reference} is {row.status} here and {theirs.status} at the provider"
+        )
+
+
+def _amount(row: Chargeback) -> str:
+    return format_money(row.amount, row.currency)

@@ -1,0 +1,72 @@
+"""What the platform knows about people besides their name: who they are, whom they are tied to, whether they may act."""
+
+from __future__ import annotations
+
+import hmac
+import re
+import unicodedata
+from enum import StrEnum
+
+from domain.errors import InvalidInput
+from domain.model import Message
+
+_DOCUMENT = re.compile(r"[A-Z]{2}:[A-Z0-9]{4,40}")
+
+
+class TieKind(StrEnum):
+    """Why two accounts count as one person, the strongest reason first."""
+
+    SAME_PERSON = "same_person"
+    """It is the same account."""
+    SAME_IDENTITY = "same_identity"
+    """Both are verified with the same document."""
+    SAME_DESTINATION = "same_destination"
+    """Both have had the same payout destination at some time."""
+
+
+class Tie(Message):
+    """Somebody who counts as the same person, and why."""
+
+    other_id: str
+    kind: TieKind
+
+
+class AccountEvent(StrEnum):
+    """What operators do to an account."""
+
+    VERIFIED = "verified"
+    UNVERIFIED = "unverified"
+    FROZEN = "frozen"
+    UNFROZEN = "unfrozen"
+
+
+class AccountChange(Message):
+    """Freeze or unfreeze an account, once by `key`."""
+
+    key: str
+    user_id: str
+    event: AccountEvent
+    reason: str
+    by: str
+    """The operator's user id."""
+
+
+def document_number(text: str) -> str:
+    """A document as country code, colon and number in one spelling: upper case, without spaces and hyphens.
+
+    Full-width characters count as the plain ones they stand for. Raises InvalidInput, which does not repeat the number.
+    """
+    plain = unicodedata.normalize("NFKC", text).upper()
+    spelt = "".join(ch for ch in plain if not ch.isspace() and ch != "-")
+    if not _DOCUMENT.fullmatch(spelt):
+        raise InvalidInput(
+            "this is not a document number",
+            field="document",
+            accepted="a country code of two letters, a colon, and 4 to 40 letters and digits",
+        )
+    return spelt
+
+
+def identity_hash(key: bytes, document: str) -> str:
+    """HMAC-SHA-256 of a document in its one spelling, in hex: equal for the same document, worthless without `key`."""
+    return hmac.digest(key, document.encode(), "sha256").hex()

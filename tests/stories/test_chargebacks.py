@@ -1,0 +1,284 @@
+"""The payer's bank takes a payment back: won or lost, before or after the money was released, whole, in part, or more."""
+
+from __future__ import annotations
+
+from tests.stories.chargebacks import (
+    BANK_FEE,
+    balance,
+    borne,
+    chargeback_at,
+    decided,
+    disputed,
+    given_back,
+    in_dispute,
+    opened,
+    posted_by_chargebacks,
+    story_of_chargeback,
+    taken,
+)
+from tests.stories.deals import DAY, Deal, people, refused
+from tests.stories.house import House, Json
+from tests.stories.money import (
+    PRICE,
+    SHARE,
+    all_answered,
+    assert_sound,
+    destination,
+    earned,
+    inbox,
+    payout_at,
+    redeliver,
+    refund_of,
+    rewrite_at_provider,
+    settled,
+    take_out,
+    unheard,
+)
+from tests.stories.test_second_looks import calls_operator, gone, grown_older, news
+
+COMMISSION = PRICE - SHARE
+
+
+async def sold(house: House) -> tuple[Json, str]:
+    """A finished sale whose money the seller has taken out, and the seller."""
+    _, seller = people()
+    sale = await earned(house, seller)
+    await destination(house, seller)
+    await payout_at(house, await take_out(house, seller), "paid", by=seller)
+    return sale, seller
+
+
+async def handed_over(house: House) -> Deal:
+    """A sale whose buyer has the pieces and has not confirmed."""
+    deal = await Deal.accepted(house, order={"delivery": "pickup"})
+    await deal.act("ship", deal.seller)
+    await settled(house, deal.sale)
+    return deal
+
+
+async def test_won_before_the_release(house: House) -> None:
+    deal = await handed_over(house)
+    dispute = await opened(house, deal.sale)
+    assert posted_by_chargebacks(house, deal.sale) == taken(PRICE)
+    await calls_operator(house, story_of_chargeback(deal.sale))
+    # What the bank has taken back is not paid out to the seller.
+    await refused(await deal.try_to("confirm", deal.buyer), 409, "path_not_empty")
+    assert await house.payable(deal.seller) == 0
+
+    await decided(house, dispute, won=True)
+    await deal.act("confirm", deal.buyer)
+    assert await house.payable(deal.seller) == SHARE
+    assert posted_by_chargebacks(house, deal.sale) == [*taken(PRICE), *given_back(PRICE)]
+    assert (await deal.timeline())[-3:] == [
+        "chargeback_opened by provider",
+        "chargeback_won by provider",
+        "confirmed by buyer",
+    ]
+    await house.workflow(story_of_chargeback(deal.sale)).result()
+    await calls_operator(house, story_of_chargeback(deal.sale), called=False)
+    await house.assert_at_zero(deal.sale)
+
+
+async def test_a_sale_that_could_not_complete_goes_on_when_the_bank_has_decided(
+    house: House,
+) -> None:
+    deal = await handed_over(house)
+    dispute = await opened(house, deal.sale)
+    await deal.let_pass(2 * DAY + 1)
+    await calls_operator(house, house.story_of(deal.sale))
+    await decided(house, dispute, won=True)
+    await deal.until("completed")
+    assert await house.payable(deal.seller) == SHARE
+    await house.assert_at_zero(deal.sale)
+
+
+async def test_lost_before_the_release(house: House) -> None:
+    deal = await handed_over(house)
+    await decided(house, await opened(house, deal.sale), won=False)
+    assert posted_by_chargebacks(house, deal.sale) == [*taken(PRICE), *borne(PRICE, escrow=PRICE)]
+    assert in_dispute(house, deal.sale) == 0
+    # The seller gets nothing out of an empty escrow, and operators know that the sale cannot end by itself.
+    await refused(await deal.try_to("confirm", deal.buyer), 409, "insufficient_funds")
+    assert await house.payable(deal.seller) == 0
+    await calls_operator(house, story_of_chargeback(deal.sale))
+    await assert_sound(house)
+
+
+async def test_lost_after_the_seller_has_taken_the_money_out(house: House) -> None:
+    sale, seller = await sold(house)
+    dispute = await opened(house, sale)
+    closed = "SELECT closed_at IS NULL FROM paths WHERE id = %s"
+    assert house.sql(closed, sale["id"]) == [(True,)], "open again while the money is disputed"
+    await decided(house, dispute, won=False)
+    assert posted_by_chargebacks(house, sale) == [
+        *taken(PRICE),
+        *borne(PRICE, receivable=SHARE, fee=COMMISSION),
+    ]
+    assert balance(house, "receivable", sale["seller_id"]) == SHARE
+    await house.workflow(story_of_chargeback(sale)).result()
+    await house.assert_at_zero(sale)
+
+    # The next income pays the debt first.
+    await earned(house, seller, price=30_000)
+    assert balance(house, "receivable", sale["seller_id"]) == 0
+    assert await house.payable(seller) == 27_600 - SHARE
+
+
+async def test_won_after_the_end(house: House) -> None:
+    sale, seller = await sold(house)
+    await decided(house, await opened(house, sale), won=True)
+    assert posted_by_chargebacks(house, sale) == [*taken(PRICE), *given_back(PRICE)]
+    assert await house.payable(seller) == 0
+    await house.workflow(story_of_chargeback(sale)).result()
+    await house.assert_at_zero(sale)
+
+
+async def test_in_parts_one_after_the_other(house: House) -> None:
+    """Each part gives back its part of the commission; together exactly all of it."""
+    _, seller = people()
+    sale = await earned(house, seller)
+    parts = {7_777: 622, 3_333: 266, 8_890: 712}
+    assert (sum(parts), sum(parts.values())) == (PRICE, COMMISSION)
+    expected: list[str] = []
+    for amount, fee in parts.items():
+        await decided(house, await opened(house, sale, amount), won=False)
+        expected += [*taken(amount), *borne(amount, payable=amount - fee, fee=fee)]
+    assert posted_by_chargebacks(house, sale) == expected
+    assert await house.payable(seller) == balance(house, "receivable", sale["seller_id"]) == 0
+    await house.assert_at_zero(sale)
+
+
+async def test_several_at_once_and_decided_differently(house: House) -> None:
+    _, seller = people()
+    sale = await earned(house, seller)
+    first, second = await opened(house, sale, 5_000), await opened(house, sale, 10_000)
+    assert in_dispute(house, sale) == 15_000
+    await decided(house, second, won=True)
+    assert in_dispute(house, sale) == 5_000
+    await decided(house, first, won=False)
+    assert await house.payable(seller) == SHARE - 4_600
+    await house.workflow(story_of_chargeback(sale)).result()
+    await house.assert_at_zero(sale)
+
+
+async def test_more_than_the_payment(house: House) -> None:
+    """Banks add costs and exchange rates: the seller gives back what they got, the rest is the platform's loss."""
+    sale, _ = await sold(house)
+    async with unheard(house):
+        dispute = await disputed(house, sale)
+    change = "UPDATE disputes SET amount = ? WHERE reference = ?"
+    rewrite_at_provider(house, change, PRICE + 1_234, dispute)
+    await news(house, "dispute.opened", sale["payment"]["id"])
+    await chargeback_at(house, dispute, "open")
+    await decided(house, dispute, won=False)
+    assert posted_by_chargebacks(house, sale)[-4:] == borne(
+        PRICE + 1_234, receivable=SHARE, fee=COMMISSION, loss=1_234
+    )
+    await house.assert_at_zero(sale)
+
+
+async def test_a_buyer_who_has_the_money_twice_owes_it(house: House) -> None:
+    """Called off while the bank has the money: the refund is refused, credited, and then the bank keeps it as well."""
+    deal = await Deal.paid(house)
+    await settled(house, deal.sale)
+    dispute = await opened(house, deal.sale)
+    await deal.act("cancel", deal.buyer)
+    refund = await refund_of(house, deal.sale, "refused", by=deal.buyer)
+    await house.post(f"/v1/refunds/{refund['id']}/accept-balance", by=deal.buyer)
+    await deal.until("refunded")
+    await decided(house, dispute, won=False)
+    assert posted_by_chargebacks(house, deal.sale)[-2:] == borne(PRICE, payable=PRICE)
+    assert await house.payable(deal.buyer) == await house.payable(deal.seller) == 0
+    await house.assert_at_zero(deal.sale)
+
+
+async def test_the_order_and_number_of_webhooks_do_not_matter(house: House) -> None:
+    _, seller = people()
+    sale = await earned(house, seller)
+    payment = sale["payment"]["id"]
+    async with unheard(house):
+        dispute = await disputed(house, sale)
+        close = await house.sandbox.post(f"/v1/disputes/{dispute}/close", json={"won": False})
+        close.raise_for_status()
+    for kind in ("closed", "closed", "opened", "closed", "opened"):
+        await news(house, f"dispute.{kind}", payment)
+    await chargeback_at(house, dispute, "lost")
+    await all_answered(house, payment)
+    await house.workflow(story_of_chargeback(sale)).result()
+    assert posted_by_chargebacks(house, sale) == [
+        *taken(PRICE),
+        *borne(PRICE, payable=SHARE, fee=COMMISSION),
+    ]
+    timeline = (await house.get(f"/v1/sales/{sale['id']}/timeline", by=seller))["items"]
+    assert [each["kind"] for each in timeline][-2:] == ["chargeback_opened", "chargeback_lost"]
+    assert "CNY 200.00" in timeline[-1]["summary"]
+    await house.assert_at_zero(sale)
+
+
+async def test_news_of_a_dispute_before_that_of_the_payment(house: House) -> None:
+    """The payment is looked at first; the dispute's news waits in the inbox for that."""
+    deal = await Deal.placed(house)
+    payment = deal.sale["payment"]["id"]
+    async with unheard(house):
+        assert (await house.pay(deal.sale)).status_code == 200
+        await house.sandbox.post(f"/v1/payments/{reference_at_provider(house, payment)}/dispute")
+    await news(house, "dispute.opened", payment)
+    await deal.until("paid")
+    assert ("dispute.opened", "received") in await inbox(house, payment)
+    due = "UPDATE webhook_inbox SET next_attempt_at = now() WHERE subject = %s"
+    house.sql(due, payment)
+    await redeliver(house)
+    await all_answered(house, payment)
+    assert posted_by_chargebacks(house, deal.sale) == taken(PRICE)
+    [(dispute,)] = house.sql("SELECT reference FROM chargebacks WHERE payment_id = %s", payment)
+    await decided(house, dispute, won=True)
+    await deal.act("cancel", deal.buyer)
+    await deal.until("refunded")
+    await house.assert_at_zero(deal.sale)
+
+
+def reference_at_provider(house: House, payment: str) -> str:
+    """The provider's name of a payment that is not captured in our books."""
+    [(url,)] = house.sql("SELECT checkout_url FROM payments WHERE id = %s", payment)
+    return str(url).rsplit("/", 1)[-1]
+
+
+async def test_a_verdict_nobody_told_of_is_found(house: House) -> None:
+    sale, _ = await sold(house)
+    dispute = await opened(house, sale)
+    await gone(house, story_of_chargeback(sale))
+    async with unheard(house):
+        await house.sandbox.post(f"/v1/disputes/{dispute}/close", json={"won": True})
+    chargeback = await chargeback_at(house, dispute, "open")
+    grown_older(house, "chargebacks", "opened_at", chargeback, "2 days")
+    await redeliver(house)
+    await chargeback_at(house, dispute, "won")
+    await house.workflow(story_of_chargeback(sale)).result()
+    await house.assert_at_zero(sale)
+
+
+async def test_a_bank_that_decides_anew_calls_an_operator(house: House) -> None:
+    sale, _ = await sold(house)
+    dispute = await opened(house, sale)
+    await decided(house, dispute, won=True)
+    story = story_of_chargeback(sale)
+    await house.workflow(story).result()
+    posted = posted_by_chargebacks(house, sale)
+    change = "UPDATE disputes SET status = ? WHERE reference = ?"
+    rewrite_at_provider(house, change, "lost", dispute)
+    await news(house, "dispute.closed", sale["payment"]["id"])
+    await calls_operator(house, story)
+    assert posted_by_chargebacks(house, sale) == posted
+
+    rewrite_at_provider(house, change, "won", dispute)
+    await house.workflow(story).signal("wake")
+    await house.workflow(story).result()
+    await calls_operator(house, story, called=False)
+    await house.assert_at_zero(sale)
+
+
+async def test_the_fee_is_the_platforms_whoever_wins(house: House) -> None:
+    sale, _ = await sold(house)
+    before = balance(house, "loss", "platform")
+    await decided(house, await opened(house, sale), won=True)
+    assert balance(house, "loss", "platform") - before == BANK_FEE

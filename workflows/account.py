@@ -1,0 +1,29 @@
+"""Freezing an account, or the end of it. Money moves, so it is a story, however short."""
+
+from __future__ import annotations
+
+from temporalio import workflow
+
+with workflow.unsafe.imports_passed_through():
+    from activities.accounts import Accounts
+    from activities.options import MONEY
+    from domain.errors import DomainError
+    from domain.people import AccountChange, AccountEvent
+    from workflows.following import uninterrupted
+
+
+@workflow.defn(name="ChangeAccount", failure_exception_types=[DomainError])
+class ChangeAccount:
+    """One change of one account, carried out once."""
+
+    @workflow.run
+    async def run(self, change: AccountChange) -> None:
+        frozen = change.event is AccountEvent.FROZEN
+        await uninterrupted(
+            workflow.execute_activity_method(
+                Accounts.freeze if frozen else Accounts.unfreeze,
+                change,
+                summary="Hold the balance" if frozen else "Give the held balance free",
+                **MONEY,
+            )
+        )
