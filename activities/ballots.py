@@ -122,7 +122,7 @@ async def _create(session: AsyncSession, step: BallotStep) -> None:
     opening = step.opening
     if opening is None or opening.terms is None:
         return
-    if await session.get(Path, step.ballot_id) is not None:
+    if await session.scalar(select(Path.id).where(Path.id == step.ballot_id)) is not None:
         return
     if opening.initiator_id is None:
         raise InvalidInput("a ballot needs somebody whose path it is", field="initiator_id")

@@ -91,6 +91,7 @@ class Chargebacks:
         async with self.database.transaction() as session:
             path = await lock_path(session, payment.path_id)
             row = await session.get_one(Chargeback, row.id)
+            payment = await session.get_one(Payment, payment.id)
             if row.status != ChargebackState.OPEN:
                 return
             row.status = _STATES[theirs.status]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -36,6 +36,9 @@ from domain.model import Message
 from domain.money import format_money
 from domain.path import Collection
 from domain.postings import JournalEntry
+
+_FACTS = frozenset({Event.FUNDED, Event.EXTENDED, Event.NOT_FUNDED, Event.BOUNTY_LOST})
+"""What providers tell: it has happened, also while the contest is paused."""
 
 
 @dataclass
@@ -138,9 +141,10 @@ async def settle(
 
     `kept` makes what the event keeps for a repeated attempt, if that is not the standing itself.
     """
-    if case.event is not Event.BOUNTY_LOST:
+    if case.event not in _FACTS:
         require_not_paused(case.path)
     require_leads_to(case.phase, case.event, change.phase)
+    change = replace(change, state=_dated(case, change))
     case.row.state = change.state.model_dump(mode="json")
     case.row.end_reason = change.end_reason or case.row.end_reason
     entries = [*change.entries, *change.returns.entries]
@@ -179,6 +183,15 @@ async def settle(
     if over:
         await close_when_empty(case.session, case.path, case.at)
     return standing
+
+
+def _dated(case: Case, change: Change) -> ContestState:
+    """The state with the time at which the contest has completed, or at which the owner begins to choose."""
+    if change.phase is not case.phase and change.phase is Phase.COMPLETED:
+        return change.state.model_copy(update={"completed_at": case.at})
+    if change.phase is not case.phase and change.phase is Phase.CHOOSING:
+        return change.state.model_copy(update={"choosing_since": case.at})
+    return change.state
 
 
 def _timers(case: Case, change: Change) -> tuple[Deadline, ...]:

@@ -17,6 +17,7 @@ from domain.contest import (
     IN_PROGRESS,
     Contender,
     ContestState,
+    DecidedBy,
     EliminationReason,
     EntryStatus,
     Outcome,
@@ -29,6 +30,7 @@ from domain.contest import (
     sharing,
     split_shares,
 )
+from domain.contest_deadlines import deadlines
 from domain.errors import InvalidInput, SelfDealing, TooLate, WrongPhase
 from domain.ids import new_id
 from domain.postings import Share
@@ -105,11 +107,7 @@ async def final_round_closed(case: Case) -> Change:
 
 
 def _choosing(case: Case, summary: str) -> Change:
-    return Change(
-        phase=Phase.CHOOSING,
-        state=case.state.model_copy(update={"choosing_since": case.at}),
-        summary=summary,
-    )
+    return Change(phase=Phase.CHOOSING, state=case.state, summary=summary)
 
 
 async def nudged(case: Case) -> Change:
@@ -145,16 +143,23 @@ async def announced(case: Case) -> Change:
     _require_distinct(case)
     state = case.state
     for index, award in enumerate(case.act.awards):
-        prize = state.prize(award.prize)
+        prize = state.prize(award.prize, f"awards[{index}].prize")
         if prize.state is not PrizeState.OPEN:
-            raise WrongPhase(f"prize {prize.rank} is {prize.state}", field=f"awards[{index}].prize")
+            raise WrongPhase(
+                f"prize {prize.rank} is {prize.state}",
+                field=f"awards[{index}].prize",
+                accepted=PrizeState.OPEN,
+            )
         winner = _eligible(case, award.entry_id, f"awards[{index}].entry_id")
         state = state.with_prize(awarded(prize, winner))
-    for index, entry_id in enumerate(case.act.runners_up):
+    followers = [
         _eligible(case, entry_id, f"runners_up[{index}]")
-    await _refuse_kin(case, [p.creator_id for p in state.in_state(PrizeState.ANNOUNCED)])
+        for index, entry_id in enumerate(case.act.runners_up)
+    ]
+    await _refuse_kin(case, [p.creator_id for p in state.in_state(PrizeState.ANNOUNCED)], "awards")
+    await _refuse_kin(case, [c.creator_id for c in followers], "runners_up")
     state = state.model_copy(update={"ranking": case.act.runners_up})
-    return await _announce(case, state, "chosen by the owner")
+    return await _announce(case, state, DecidedBy.OWNER, "chosen by the owner")
 
 
 def _require_distinct(case: Case) -> None:
@@ -179,11 +184,11 @@ def _eligible(case: Case, entry_id: str, field: str) -> Contender:
     return found
 
 
-async def _refuse_kin(case: Case, creators: Sequence[str | None]) -> None:
-    """Raises SelfDealing when a winner counts as the same person as the owner: accounts may have been tied since."""
+async def _refuse_kin(case: Case, creators: Sequence[str | None], field: str) -> None:
+    """Raises SelfDealing when a creator counts as the same person as the owner: accounts may have been tied since."""
     people = [creator for creator in creators if creator is not None]
     if await kinship.tie(case.session, case.terms.owner_id, people):
-        raise SelfDealing("a winner counts as the same person as the owner", field="awards")
+        raise SelfDealing("a creator counts as the same person as the owner", field=field)
 
 
 def awarded(prize: Prize, winner: Contender) -> Prize:
@@ -198,13 +203,19 @@ def awarded(prize: Prize, winner: Contender) -> Prize:
     )
 
 
-async def _announce(case: Case, state: ContestState, how: str) -> Change:
-    """公示: winning entries can be seen by everybody, so that anybody can object."""
+async def _announce(case: Case, state: ContestState, by: DecidedBy, how: str) -> Change:
+    """公示: winning entries can be seen by everybody, so that anybody can object. The time for that begins anew."""
+    state = state.model_copy(update={"decided_by": by})
     winners = [p for p in state.in_state(PrizeState.ANNOUNCED)]
     titles = {c.entry_id: c.title for c in case.contenders}
     await show_to_members(case, [p.entry_id for p in winners if p.entry_id])
     names = "; ".join(f"prize {p.rank} to {titles.get(p.entry_id or '', '')!r}" for p in winners)
-    return Change(phase=Phase.ANNOUNCED, state=state, summary=f"Announced, {how}: {names}")
+    return Change(
+        phase=Phase.ANNOUNCED,
+        state=state,
+        summary=f"Announced, {how}: {names}",
+        deadlines=deadlines(case.terms, state, Phase.ANNOUNCED, case.at, case.contenders, ()),
+    )
 
 
 async def show_to_members(case: Case, entry_ids: Collection[str]) -> None:
@@ -229,13 +240,14 @@ async def newest_revision(case: Case, entry_id: str) -> EntryRevision | None:
 
 async def choosing_lapsed(case: Case) -> Change:
     """The silence resolver: one shortlisted entry wins, several go to the crowd, none by the contest's kind."""
-    case = replace(case, contenders=await _without_kin(case))
+    case = replace(case, contenders=await without_kin(case))
     found = resolve(case.terms, case.state, case.contenders)
     match found.outcome:
         case Outcome.WIN:
             prize = case.state.in_state(PrizeState.OPEN)[0]
             state = case.state.with_prize(awarded(prize, found.contenders[0]))
-            return await _announce(case, state, "the only shortlisted entry, the owner was silent")
+            how = "the only shortlisted entry, the owner was silent"
+            return await _announce(case, state, DecidedBy.SILENCE, how)
         case Outcome.VOTE:
             return _vote(case, found)
         case Outcome.SPLIT:
@@ -244,7 +256,7 @@ async def choosing_lapsed(case: Case) -> Change:
             return await _rest_back(case)
 
 
-async def _without_kin(case: Case) -> list[Contender]:
+async def without_kin(case: Case) -> list[Contender]:
     """The entries of people who do not count as the same person as the owner."""
     creators = {c.creator_id for c in case.contenders}
     ties = await kinship.ties(case.session, case.terms.owner_id, creators)
@@ -270,7 +282,7 @@ def _vote(case: Case, found: Resolution) -> Change:
         barred_ids=(case.terms.owner_id,),
         policy=case.terms.ballot_policy,
     )
-    state = case.state.model_copy(update={"ballot_id": ballot_id, "votes": case.state.votes + 1})
+    state = case.state.model_copy(update={"ballot_id": ballot_id})
     return Change(
         phase=Phase.VOTING,
         state=state,
@@ -282,26 +294,29 @@ def _vote(case: Case, found: Resolution) -> Change:
 
 async def voted(case: Case) -> Change:
     """The crowd's order: its best entries get the prizes, the others follow when a winner is lost."""
-    by_id = {c.entry_id: c for c in await _without_kin(case)}
-    order = [
-        by_id[e]
-        for e in case.act.ranking
-        if e in by_id and by_id[e].status in ELIGIBLE and e not in case.state.winners
-    ]
+    order = await _crowds_order(case, case.state)
     if not order:
         return await not_decided(case)
-    state = case.state
+    state = _awarded_in_order(case.state, order)
+    return await _announce(case, state, DecidedBy.CROWD, "chosen by the crowd")
+
+
+async def _crowds_order(case: Case, state: ContestState) -> list[Contender]:
+    """The entries that can win, the crowd's favourite first."""
+    by_id = {c.entry_id: c for c in await without_kin(case) if c.status in ELIGIBLE}
+    return [by_id[e] for e in case.act.ranking if e in by_id and e not in state.winners]
+
+
+def _awarded_in_order(state: ContestState, order: Sequence[Contender]) -> ContestState:
     for prize, winner in zip(state.in_state(PrizeState.OPEN), order, strict=False):
         state = state.with_prize(awarded(prize, winner))
     ranking = tuple(c.entry_id for c in order if c.entry_id not in state.winners)
-    return await _announce(
-        case, state.model_copy(update={"ranking": ranking}), "chosen by the crowd"
-    )
+    return state.model_copy(update={"ranking": ranking})
 
 
 async def not_decided(case: Case) -> Change:
     """Too few voted: those whom the owner had shortlisted share the bounty."""
-    left = [c for c in await _without_kin(case) if c.entry_id not in case.state.winners]
+    left = [c for c in await without_kin(case) if c.entry_id not in case.state.winners]
     shortlisted = [c for c in left if c.status is EntryStatus.SHORTLISTED]
     sharers = sharing(shortlisted or left)
     if not sharers:
@@ -310,11 +325,31 @@ async def not_decided(case: Case) -> Change:
 
 
 async def recounted(case: Case) -> Change:
-    """Void votes have changed the crowd's order: prizes that are not paid yet are announced anew by it."""
+    """Void votes have changed the crowd's order: prizes that are not paid yet are announced anew if others win them.
+
+    With too few votes left there is no decision any more. What the owner has decided since stands.
+    """
+    undecided = case.state
+    for prize in undecided.in_state(*IN_PROGRESS):
+        undecided = undecided.with_prize(opened(prize))
     state = case.state
-    for prize in state.in_state(*IN_PROGRESS):
-        state = state.with_prize(opened(prize))
-    return await voted(replace(case, state=state))
+    if state.decided_by is DecidedBy.CROWD:
+        order = await _crowds_order(case, undecided)
+        if not order:
+            return await not_decided(replace(case, state=undecided))
+        anew = _awarded_in_order(undecided, order)
+        if _holders(anew) != _holders(state):
+            return await _announce(case, anew, DecidedBy.CROWD, "counted again")
+        state = state.model_copy(update={"ranking": anew.ranking})
+    return Change(
+        phase=case.phase,
+        state=state,
+        summary="Votes were counted again; the winners stay the same",
+    )
+
+
+def _holders(state: ContestState) -> list[str | None]:
+    return [prize.entry_id for prize in state.prizes]
 
 
 def opened(prize: Prize) -> Prize:

@@ -10,8 +10,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from activities.contest_case import Case, Change, all_back, load, settle
 from activities.contest_choice import opened, shared
 from activities.escrow import in_escrow, refund_ended, return_late_money
+from activities.losses import lost_entry
 from activities.transitions import advance, funded_key, happened, timers, unfunded_key
 from db.tables import Contest, Path, Payment, Refund
+from domain.chargebacks import Lost
 from domain.contest import (
     FINAL,
     IN_PROGRESS,
@@ -28,6 +30,7 @@ from domain.contest_messages import ContestAct
 from domain.money import format_money
 from domain.path import Standing
 from domain.payments import FollowPayment, FundingResult, PaymentOutcome, Purpose
+from ledger import journal
 
 _PROVIDER = ContestAct(actor="provider")
 
@@ -123,6 +126,21 @@ async def contest_refunded(session: AsyncSession, path: Path, refund: Refund, at
     await refund_ended(session, path, refund, at, over=Phase(path.phase) in FINAL)
 
 
+async def contest_bounty_lost(
+    session: AsyncSession, path: Path, payment: Payment, lost: Lost
+) -> Standing | None:
+    """The owner's bank keeps what it took: before the release the escrow pays and the contest ends, else the owner owes it."""
+    terms = ContestTerms.model_validate((await session.get_one(Contest, path.id)).terms)
+    entry = await lost_entry(session, path, payment, lost, payee=terms.owner_id)
+    await journal.post(session, entry)
+    if Phase(path.phase) in FINAL:
+        return None
+    case = await load(
+        session, path, event=Event.BOUNTY_LOST, key=f"{lost.key}/ended", at=lost.at, act=_PROVIDER
+    )
+    return await settle(case, await _after_the_loss(case))
+
+
 async def cancelled(case: Case) -> Change:
     """Called off: everything that is still in escrow goes back to the owner."""
     amount = await in_escrow(case.session, case.path)
@@ -142,7 +160,7 @@ async def cancelled(case: Case) -> Change:
     )
 
 
-async def bounty_lost_change(case: Case) -> Change:
+async def _after_the_loss(case: Case) -> Change:
     """The owner's bank has taken money back for good before it was released: the contest ends.
 
     What is left in escrow (an extension, a second payment) is shared as for a silent owner when the bounty is

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from activities import payees
 from activities.contest_case import Case, Change, all_back
-from activities.contest_choice import awarded, opened, show_to_members
+from activities.contest_choice import awarded, opened, show_to_members, without_kin
 from db.entries import contenders
 from db.queries import file_access, files
 from db.tables import Ballot, Entry, HandOver, LicenceSignature, Objection
@@ -17,6 +17,7 @@ from domain import accounts, postings
 from domain.ballot_tally import BallotResult
 from domain.contest import (
     ContestState,
+    DecidedBy,
     EntryStatus,
     Event,
     Phase,
@@ -28,7 +29,7 @@ from domain.contest import (
 )
 from domain.contest_deadlines import rank_of
 from domain.errors import Forbidden, InvalidInput, LimitReached, NotFound, TooLate, WrongPhase
-from domain.ids import step_key
+from domain.ids import step_key, step_workflow
 from ledger import journal
 
 
@@ -93,9 +94,7 @@ async def entry_voided(case: Case) -> Change:
     if case.phase is Phase.CONTESTED:
         return Change(
             phase=Phase.CHOOSING,
-            state=case.state.with_prize(opened(prize)).model_copy(
-                update={"choosing_since": case.at}
-            ),
+            state=case.state.with_prize(opened(prize)),
             summary=f"Entry {entry_id} is void; the owner chooses again",
         )
     return await _pass_on(case, prize, f"Entry {entry_id} is void")
@@ -106,9 +105,13 @@ async def handed_over(case: Case) -> Change:
     delivery = case.act.delivery
     prize = case.state.prize(case.act.prize)
     if prize.creator_id != case.act.user_id:
-        raise Forbidden("only the winner of this prize hands over", field="prize")
+        raise Forbidden(
+            "only the winner of this prize hands over", field="prize", accepted="the winner"
+        )
     if prize.state is not PrizeState.HAND_OVER or delivery is None:
-        raise WrongPhase(f"prize {prize.rank} is {prize.state}", field="prize")
+        raise WrongPhase(
+            f"prize {prize.rank} is {prize.state}", field="prize", accepted=PrizeState.HAND_OVER
+        )
     if delivery.licence_sha256 != case.terms.licence_sha256:
         raise InvalidInput(
             "this is not the licence of the contest",
@@ -122,7 +125,7 @@ async def handed_over(case: Case) -> Change:
         HandOver(
             contest_id=case.path.id,
             entry_id=prize.entry_id,
-            number=prize.revisions + 1,
+            number=await _deliveries(case, prize) + 1,
             prize=prize.rank,
             note=case.act.note,
             files=[files.proof_of(file) for file in attached],
@@ -144,6 +147,16 @@ async def handed_over(case: Case) -> Change:
         state=_with_state(case.state, prize, PrizeState.REVIEW),
         summary=f"Licence signed and {len(ids)} files handed over for prize {prize.rank}",
     )
+
+
+async def _deliveries(case: Case, prize: Prize) -> int:
+    """How often the winner has handed over: also before the prize went to somebody else and came back."""
+    count = await case.session.scalar(
+        select(func.count())
+        .select_from(HandOver)
+        .where(HandOver.contest_id == case.path.id, HandOver.entry_id == prize.entry_id)
+    )
+    return int(count or 0)
 
 
 async def revision_asked(case: Case) -> Change:
@@ -174,7 +187,7 @@ async def accepted(case: Case) -> Change:
     how = "No objection in time" if case.event is Event.ACCEPTANCE_LAPSED else "Accepted"
     return Change(
         phase=phase,
-        state=_dated(case, state, phase),
+        state=state,
         summary=f"{how}; {net} released to the winner of prize {prize.rank}",
         entries=[release_entry(case.terms, prize, accounts.payable(creator), case.key)],
         earners=(creator,),
@@ -201,7 +214,9 @@ async def reopened(case: Case) -> Change:
     entry_id = case.act.entry_id or ""
     prize = _prize_of(case.state, entry_id)
     if prize.state is not PrizeState.RELEASED:
-        raise WrongPhase(f"prize {prize.rank} is {prize.state}", field="entry_id")
+        raise WrongPhase(
+            f"prize {prize.rank} is {prize.state}", field="entry_id", accepted=PrizeState.RELEASED
+        )
     if case.act.objection_id is not None:
         await _rule(case, "upheld")
     await _take_out(case, entry_id, "void")
@@ -211,7 +226,9 @@ async def reopened(case: Case) -> Change:
     state = case.state.with_prize(opened(prize)).model_copy(
         update={"ranking": ranking, "reopened": case.state.reopened + 1}
     )
-    follower = next_ranked(state, case.contenders)
+    # The story that has ended told it under the first id; acts reach the one that goes on.
+    case.path.workflow_id = step_workflow(case.key)
+    follower = next_ranked(state, await without_kin(case))
     if follower is not None:
         return await _go_to(case, state, prize, follower.entry_id, "The award was taken back")
     back = state.with_prize(opened(prize).model_copy(update={"state": PrizeState.REFUNDED}))
@@ -251,7 +268,7 @@ async def _claw_back(case: Case, prize: Prize) -> None:
 
 async def _newest_ranking(case: Case) -> tuple[str, ...]:
     """The order to follow: the crowd's as it was counted last, when the crowd had decided."""
-    if case.state.ballot_id is None:
+    if case.state.ballot_id is None or case.state.decided_by is not DecidedBy.CROWD:
         return case.state.ranking
     ballot = await case.session.get_one(Ballot, case.state.ballot_id)
     if ballot.result is None:
@@ -263,13 +280,12 @@ async def _pass_on(case: Case, prize: Prize, why: str) -> Change:
     """A prize without its winner: the next in the order, else it waits for the others and is then chosen again."""
     state = case.state.with_prize(opened(prize))
     case.contenders = await contenders(case.session, case.path.id)
-    follower = next_ranked(state, case.contenders)
+    follower = next_ranked(state, await without_kin(case))
     if follower is not None:
         return await _go_to(case, state, prize, follower.entry_id, why)
-    phase = after_prizes(state)
     return Change(
-        phase=phase,
-        state=_dated(case, state, phase),
+        phase=after_prizes(state),
+        state=state,
         summary=f"{why}; nobody follows, the owner chooses again",
     )
 
@@ -286,15 +302,6 @@ async def _go_to(case: Case, state: ContestState, prize: Prize, entry_id: str, w
         state=state.with_prize(taken).model_copy(update={"ranking": ranking}),
         summary=f"{why}; prize {prize.rank} goes to {follower.title!r}",
     )
-
-
-def _dated(case: Case, state: ContestState, phase: Phase) -> ContestState:
-    """The state with the time at which the contest has completed, or the owner's new choice has begun."""
-    if phase is Phase.COMPLETED:
-        return state.model_copy(update={"completed_at": case.at})
-    if phase is Phase.CHOOSING:
-        return state.model_copy(update={"choosing_since": case.at})
-    return state
 
 
 def _handing_over(state: ContestState) -> ContestState:
@@ -346,7 +353,9 @@ async def _rule(case: Case, status: str) -> None:
     """Records the operators' ruling. Raises WrongPhase when it was ruled on already."""
     objection = await _objection(case)
     if objection.status != "open":
-        raise WrongPhase(f"the objection is {objection.status}", field="objection_id")
+        raise WrongPhase(
+            f"the objection is {objection.status}", field="objection_id", accepted="open"
+        )
     objection.status = status
     objection.ruling = case.act.note
     objection.ruled_by = case.act.user_id

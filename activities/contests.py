@@ -16,6 +16,7 @@ from activities.escrow import PaymentTerms, ask_for
 from activities.gathering import gather_payouts
 from activities.transitions import lock_path, recall, timers
 from db.engine import Database
+from db.queries import file_access
 from db.tables import LicenceSignature
 from domain.contest import (
     ContestTerms,
@@ -31,7 +32,14 @@ from domain.ids import new_id, step_key
 from domain.payments import Purpose
 
 _RELEASES = frozenset(
-    {Event.ACCEPTED, Event.ACCEPTANCE_LAPSED, Event.CHOOSING_LAPSED, Event.NOT_DECIDED}
+    {
+        Event.ACCEPTED,
+        Event.ACCEPTANCE_LAPSED,
+        Event.CHOOSING_LAPSED,
+        Event.NOT_DECIDED,
+        Event.VOTED,
+        Event.RECOUNTED,
+    }
 )
 
 
@@ -107,6 +115,7 @@ async def _funding_asked(case: Case) -> Change:
         operation_id=step_key(case.key, "payment"),
     )
     await case.session.flush()
+    await file_access.grant(case.session, case.terms.file_ids, case.path.id, file_access.MEMBERS)
     return Change(
         phase=Phase.FUNDING,
         state=case.state,

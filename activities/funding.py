@@ -12,7 +12,12 @@ from typing import NamedTuple
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from activities import stock
-from activities.contest_money import contest_funded, contest_refunded, contest_unfunded
+from activities.contest_money import (
+    contest_bounty_lost,
+    contest_funded,
+    contest_refunded,
+    contest_unfunded,
+)
 from activities.losses import borne_by_payer, lost_before, lost_entry
 from activities.sales import sale_of
 from activities.settlement import refund_escrow
@@ -192,7 +197,13 @@ HOOKS: dict[str, PathHooks] = {
     "sale": PathHooks(
         _sale_funded, _sale_unfunded, _sale_refunded, FINAL, lost=_sale_lost, pauses=False
     ),
-    "contest": PathHooks(contest_funded, contest_unfunded, contest_refunded, contest.FINAL),
+    "contest": PathHooks(
+        contest_funded,
+        contest_unfunded,
+        contest_refunded,
+        contest.FINAL,
+        lost=contest_bounty_lost,
+    ),
     "tender": PathHooks(tender_funded, tender_unfunded, tender_refunded, tender.FINAL),
 }
 """By kind of path."""

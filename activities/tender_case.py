@@ -12,6 +12,7 @@ from activities.escrow import PaymentTerms, Returns, send_back
 from activities.settlement import net_debts
 from activities.transitions import advance, close_when_empty, timers
 from db.tables import Path, Tender
+from db.tender_rows import work_of
 from domain.accounts import Account
 from domain.deadlines import Deadline
 from domain.errors import NotFound, WrongPhase
@@ -166,16 +167,18 @@ def funded(at: datetime) -> PaymentOutcome:
     return PaymentOutcome(result=FundingResult.FUNDED, at=at)
 
 
-def unmoved(case: Case) -> Standing:
+async def unmoved(case: Case) -> Standing:
     """Where the tender stands when a timer fired for a deadline that has moved meanwhile: nothing is written."""
+    work = await work_of(case.session, case.row)
     return Standing(
         path_id=case.path.id,
         phase=case.path.phase,
         deadlines=timers(case.path),
         title=_title(case),
-        facts=facts(case, None),
+        facts=facts(case, work),
         over=case.phase in FINAL,
         version=case.row.moves,
+        details=work.model_dump(mode="json") if work.milestones else None,
     )
 
 

@@ -73,7 +73,7 @@ class Tenders:
                 subject=step.subject,
             )
             if _has_moved(case):
-                return unmoved(case)
+                return await unmoved(case)
             require_not_paused(path)
             require_event(case.phase, case.event)
             standing = await settle(case, await _HAPPENS.get(step.event, worked)(case))

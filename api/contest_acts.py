@@ -22,11 +22,12 @@ from db.queries.paths import Seen
 from domain.access import Action, Relation
 from domain.contest import ContestTerms, Phase, bounty_in_words
 from domain.contest_messages import ContestAct, ContestStart, Reopening
-from domain.ids import ContestId
+from domain.errors import WrongPhase
+from domain.ids import ContestId, reopened_workflow_id
 from domain.path import Standing
 from domain.text import as_markdown
 from workflows.contest import Contest
-from workflows.names import contest_workflow_id, reopened_workflow_id
+from workflows.names import contest_workflow_id
 
 ThisContest = Annotated[ContestId, Path(alias="contest_id", description="Id of the contest.")]
 
@@ -51,6 +52,10 @@ async def act_on(
     said_act = act.model_copy(update=said.model_dump())
 
     async def tell_it(update_id: str) -> ContestView:
+        if seen.phase == Phase.DRAFT:
+            raise WrongPhase(
+                "a draft has no story yet", field="phase", accepted="the same when it is funded"
+            )
         await tell(services, seen, update, said_act, update_id)
         return await look_at(services, contest_id, user)
 
@@ -113,7 +118,7 @@ async def void_winner(
         terms = await entry_rows.terms_of(session, contest_id)
     number = state.reopened + 1
     opening = opening_of(terms).model_copy(
-        update={"workflow_id": reopened_workflow_id(contest_id, number)}
+        update={"workflow_id": reopened_workflow_id(contest_workflow_id(contest_id), number)}
     )
     start = ContestStart(
         contest_id=contest_id, owner_id=terms.owner_id, reopening=Reopening(number=number)

@@ -10,7 +10,7 @@ from api.schemas.contests import NewContest, PayBy, Windows
 from api.services import Services
 from db import entries
 from db.contest_drafts import save_draft
-from db.queries import file_access, files
+from db.queries import files
 from domain.contest import ContestTerms, require_sum
 from domain.contest_messages import FundingWish
 from domain.errors import InvalidInput
@@ -30,8 +30,6 @@ async def drafted(
     terms = draft_terms(services, user.id, contest_id, body)
     await files.attachable(session, user.id, terms.file_ids)
     await save_draft(session, terms, contest_workflow_id(contest_id))
-    await file_access.revoke(session, contest_id)
-    await file_access.grant(session, terms.file_ids, contest_id, file_access.MEMBERS)
 
 
 def draft_terms(

@@ -13,7 +13,7 @@ from api.contest_acts import ThisContest, act_on, look_at, opening_of, seen_cont
 from api.contest_drafts import drafted, funding_wish, terms_of_draft
 from api.errors import problems
 from api.idempotency import OnceDep
-from api.policy import DRAFT, on_path, require, require_active, see_path
+from api.policy import DRAFT, on_path, refuse_self_dealing, require, require_active, see_path
 from api.schemas.base import Limit, Page, page_of
 from api.schemas.contests import (
     Announcement,
@@ -142,6 +142,8 @@ async def fund_contest(
     require_active(user)
 
     async def fund(update_id: str) -> ContestView:
+        if seen.phase not in (Phase.DRAFT, Phase.FUNDING):
+            raise WrongPhase(f"the contest is {seen.phase}", field="phase", accepted=Phase.DRAFT)
         terms = await terms_of_draft(services, contest_id)
         if body.licence_sha256 != terms.licence_sha256:
             raise InvalidInput(
@@ -183,7 +185,9 @@ async def cancel_contest(
             async with services.database.transaction() as session:
                 await contest_drafts.drop_draft(session, contest_id)
         elif seen.phase != Phase.FUNDING:
-            raise WrongPhase(f"the contest is {seen.phase}", field="phase", accepted="funding")
+            raise WrongPhase(
+                f"the contest is {seen.phase}", field="phase", accepted="draft or funding"
+            )
         else:
             act = ContestAct(**said_by(user, seen, body.note).model_dump())
             await tell(services, seen, Contest.cancel, act, update_id)
@@ -215,6 +219,7 @@ async def extend_contest(
     once: OnceDep,
 ) -> Response:
     """By the owner while entries are open; answers where to pay, and counts when the money arrives in time."""
+    await seen_contest(services, user, contest_id, Action.CONTEST_DECIDE)
     terms = await terms_of_draft(services, contest_id)
     wish = funding_wish(services, terms, body.pay_by, body.return_url)
     return await act_on(
@@ -271,6 +276,9 @@ async def announce_winners(
         runners_up=body.runners_up,
     )
     decide, update = Action.CONTEST_DECIDE, Contest.announce
+    await seen_contest(services, user, contest_id, decide)
+    named = contests.creators(contest_id, [*(a.entry_id for a in body.awards), *body.runners_up])
+    await refuse_self_dealing(services, decide, contest_id, user.id, named)
     return await act_on(services, once, user, contest_id, body, decide, update, act)
 
 

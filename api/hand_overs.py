@@ -152,9 +152,7 @@ async def void_award(
     seen = await seen_contest(services, user, contest_id, Action.CONTEST_RULE)
 
     async def void(update_id: str) -> ContestView:
-        act = ContestAct(
-            **as_operator(user, seen, body.reason).model_dump(), entry_id=body.entry_id
-        )
+        act = as_operator(user, seen, body.reason).model_copy(update={"entry_id": body.entry_id})
         await void_winner(services, seen, contest_id, act, update_id)
         return await look_at(services, contest_id, user)
 

@@ -12,7 +12,7 @@ from fastapi import APIRouter, Path
 
 from api.auth import CurrentUser
 from api.errors import problems
-from api.policy import require_on_path, see_path
+from api.policy import require_on_path, see_progress
 from api.schemas.base import Limit, Page, RowCursor, page_of
 from api.schemas.ledger import AccountBalanceView, StatementLineView, statement_view
 from api.schemas.paths import DeadlinesView, EventView
@@ -32,7 +32,7 @@ AnyPath = Annotated[PathId, Path(description="Id of the path, such as `sal_…`.
 async def deadlines(path_id: AnyPath, user: CurrentUser, services: ServicesDep) -> DeadlinesView:
     """Each pending timer, when it fires, who can stop it, and which postings happen if nobody does."""
     async with services.database.transaction() as session:
-        await see_path(session, user, path_id)
+        await see_progress(session, user, path_id)
         return DeadlinesView.of(path_id, await paths.pending(session, path_id))
 
 
@@ -45,7 +45,7 @@ async def timeline(
 ) -> Page[EventView]:
     """Everything that happened on the path, oldest first."""
     async with services.database.transaction() as session:
-        await see_path(session, user, path_id)
+        await see_progress(session, user, path_id)
         rows = await paths.timeline(session, path_id, after, limit + 1)
     return page_of(rows, limit, EventView.of, lambda row: str(row.id))
 

@@ -13,7 +13,7 @@ from api.auth import Caller
 from api.services import Services
 from db.queries import kinship, paths, refusals
 from db.queries.paths import Seen as PathSeen
-from domain import access
+from domain import access, tender
 from domain.access import Action, Relation
 from domain.errors import AccountFrozen, NotFound, SelfDealing
 from runtime.logging import bind
@@ -110,6 +110,14 @@ async def see_path(session: AsyncSession, user: Caller, path_id: str) -> PathSee
         bind(path_id=path_id)
         raise unknown("path")
     return await on_path(session, user, _VIEW[seen.kind], path_id)
+
+
+async def see_progress(session: AsyncSession, user: Caller, path_id: str) -> PathSeen:
+    """The same for its deadlines and timeline. Raises NotFound, and Forbidden when they tell what others agreed on."""
+    seen = await see_path(session, user, path_id)
+    if seen.kind == "tender" and seen.phase not in tender.PUBLIC:
+        require(Action.PATH_STATEMENT_VIEW, seen.relations)
+    return seen
 
 
 async def require_on_path(

@@ -24,5 +24,7 @@ async def answered_within(seconds: int) -> AsyncIterator[None]:
         raise Unavailable("the workflow has not answered in time; repeat the request") from late
     except RPCError as gone:
         if gone.status is RPCStatusCode.NOT_FOUND:
-            raise WrongPhase("the path has ended", field="phase") from gone
+            raise WrongPhase(
+                "the path has ended", field="phase", accepted="nothing: it has ended"
+            ) from gone
         raise

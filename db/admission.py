@@ -55,7 +55,11 @@ async def admit(
     they come one after the other. Raises NotFound, WrongPhase, TooLate.
     """
     path = await session.scalar(
-        select(Path).where(Path.id == path_id).with_for_update(read=not alone)
+        select(Path)
+        .where(Path.id == path_id)
+        .with_for_update(read=not alone)
+        # The path may have gone on while this waited for the lock.
+        .execution_options(populate_existing=True)
     )
     if path is None:
         raise NotFound(f"there is no path {path_id}")

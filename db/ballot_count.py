@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from datetime import datetime
 
@@ -73,7 +74,8 @@ async def count(
         raise ChainBroken(
             f"the votes end with number {found.seq}, not with number {ballot.vote_count} as it was cast"
         )
-    return found.result()
+    # A run-off among many thousand different orders takes a moment, in which others should be served.
+    return await asyncio.to_thread(found.result)
 
 
 def _rows(

@@ -91,11 +91,12 @@ async def revise(
     session: AsyncSession, *, entry_id: str, creator_id: str, work: Work, arrival: Arrival
 ) -> Entry:
     """A new revision of an entry, while entries are open, or in the final round for finalists."""
-    entry = await own_entry(session, entry_id, creator_id)
-    admitted = await _admit_creator(session, entry, arrival)
+    contest_id = await _contest_of(session, entry_id, creator_id)
+    admitted = await _admit_revision(session, contest_id, entry_id, arrival)
+    entry = await _locked(session, entry_id)
     if entry.status not in ELIGIBLE:
         raise WrongPhase(f"the entry is {entry.status}", field="status", accepted="entered")
-    terms = await terms_of(session, entry.contest_id)
+    terms = await terms_of(session, contest_id)
     newest = await session.scalar(
         select(func.max(EntryRevision.number)).where(EntryRevision.entry_id == entry_id)
     )
@@ -104,18 +105,13 @@ async def revise(
     return entry
 
 
-async def _admit_creator(session: AsyncSession, entry: Entry, arrival: Arrival) -> Admitted:
+async def _admit_revision(
+    session: AsyncSession, contest_id: str, entry_id: str, arrival: Arrival
+) -> Admitted:
     """Entries change while they are open; in the final round only the finalists'."""
-    path = await session.get_one(Path, entry.contest_id)
-    if path.phase == Phase.FINAL_ROUND and entry.finalist:
-        return await admit(
-            session,
-            entry.contest_id,
-            arrival,
-            phases=(Phase.FINAL_ROUND,),
-            deadline=FINAL_ROUND,
-        )
-    return await admit(session, entry.contest_id, arrival, phases=(Phase.OPEN,), deadline=ENTRIES)
+    finalist = await session.scalar(select(Entry.finalist).where(Entry.id == entry_id))
+    phase, deadline = (Phase.FINAL_ROUND, FINAL_ROUND) if finalist else (Phase.OPEN, ENTRIES)
+    return await admit(session, contest_id, arrival, phases=(phase,), deadline=deadline)
 
 
 async def _hand_in(
@@ -134,6 +130,7 @@ async def _hand_in(
         EntryRevision(
             entry_id=entry.id,
             number=number,
+            title=work.title,
             note=work.note,
             files=[proof.model_dump(mode="json") for proof in proofs],
             content_sha256=content_sha256(entry.creator_id, work.title, work.note, proofs, at),
@@ -152,19 +149,34 @@ async def withdraw(
     session: AsyncSession, *, entry_id: str, creator_id: str, arrival: Arrival
 ) -> Entry:
     """The creator takes an entry out; possible until a winner is announced or the crowd votes."""
-    entry = await own_entry(session, entry_id, creator_id)
-    admitted = await admit(session, entry.contest_id, arrival, phases=_SORTING, alone=True)
+    contest_id = await _contest_of(session, entry_id, creator_id)
+    admitted = await admit(session, contest_id, arrival, phases=_SORTING, alone=True)
+    entry = await _locked(session, entry_id)
     if entry.status == EntryStatus.WITHDRAWN:
         return entry
     _require_unawarded(await state_of(session, entry.contest_id), [entry.id])
     if entry.status == EntryStatus.VOID:
         raise WrongPhase("the entry was taken out", field="status", accepted="entered")
     entry.status = EntryStatus.WITHDRAWN
-    newest = await revisions_of(session, entry_id)
-    shown = [str(file["id"]) for revision in newest for file in revision.files]
-    await file_access.revoke(session, entry.contest_id, shown)
+    await session.flush()
+    await _hide(session, entry)
     await _tell_silence_anew(session, admitted.path)
     return entry
+
+
+async def _hide(session: AsyncSession, entry: Entry) -> None:
+    """Hides the files of a withdrawn entry, but for those that also belong to an entry which stays."""
+    rows = await session.execute(
+        select(EntryRevision.files, Entry.status)
+        .join(Entry, Entry.id == EntryRevision.entry_id)
+        .where(Entry.contest_id == entry.contest_id, Entry.creator_id == entry.creator_id)
+    )
+    withdrawn: set[str] = set()
+    stays: set[str] = set()
+    for files_, status in rows:
+        ids = {str(file["id"]) for file in files_}
+        (withdrawn if status == EntryStatus.WITHDRAWN else stays).update(ids)
+    await file_access.revoke(session, entry.contest_id, withdrawn - stays)
 
 
 async def shortlist(
@@ -175,7 +187,7 @@ async def shortlist(
     chosen = await _chosen(session, contest_id, entry_ids)
     for entry in chosen:
         entry.status = EntryStatus.SHORTLISTED if on else EntryStatus.ENTERED
-        entry.reason = None
+        entry.reason, entry.remark = None, ""
     await session.flush()
     count = await session.scalar(
         select(func.count())
@@ -226,7 +238,8 @@ async def _chosen(session: AsyncSession, contest_id: str, entry_ids: Sequence[st
         select(Entry).where(Entry.id.in_(entry_ids), Entry.contest_id == contest_id)
     )
     found = {row.id: row for row in rows}
-    _require_unawarded(await state_of(session, contest_id), entry_ids)
+    state = await state_of(session, contest_id)
+    _require_unawarded(state, entry_ids)
     for index, entry_id in enumerate(entry_ids):
         if entry_id not in found:
             raise NotFound("there is no such entry in this contest", field=f"entry_ids[{index}]")
@@ -235,6 +248,13 @@ async def _chosen(session: AsyncSession, contest_id: str, entry_ids: Sequence[st
                 f"the entry is {found[entry_id].status}",
                 field=f"entry_ids[{index}]",
                 accepted="an entry that is still in the contest",
+            )
+        if state.final_round and not found[entry_id].finalist:
+            # What finalists were promised: nobody comes back from the qualifying round.
+            raise InvalidInput(
+                "the entry is not a finalist",
+                field=f"entry_ids[{index}]",
+                accepted="entries of finalists",
             )
     return [found[entry_id] for entry_id in entry_ids]
 
@@ -287,24 +307,19 @@ async def state_of(session: AsyncSession, contest_id: str) -> ContestState:
     return ContestState.model_validate((await session.get_one(Contest, contest_id)).state)
 
 
-async def own_entry(session: AsyncSession, entry_id: str, creator_id: str) -> Entry:
-    """An entry of this creator, locked. Raises NotFound."""
-    entry = await session.scalar(
-        select(Entry).where(Entry.id == entry_id, Entry.creator_id == creator_id).with_for_update()
+async def _contest_of(session: AsyncSession, entry_id: str, creator_id: str) -> str:
+    """The contest of an entry of this creator. Raises NotFound."""
+    contest_id: str | None = await session.scalar(
+        select(Entry.contest_id).where(Entry.id == entry_id, Entry.creator_id == creator_id)
     )
-    if entry is None:
+    if contest_id is None:
         raise NotFound("there is no such entry of yours")
-    return entry
+    return contest_id
 
 
-async def revisions_of(session: AsyncSession, entry_id: str) -> Sequence[EntryRevision]:
-    """Everything that was handed in for an entry, the newest first."""
-    rows = await session.scalars(
-        select(EntryRevision)
-        .where(EntryRevision.entry_id == entry_id)
-        .order_by(EntryRevision.number.desc())
-    )
-    return rows.all()
+async def _locked(session: AsyncSession, entry_id: str) -> Entry:
+    """An existing entry, locked. Lock its contest first, as the contest's own steps do."""
+    return await session.get_one(Entry, entry_id, with_for_update=True)
 
 
 async def entry_ids_of(session: AsyncSession, contest_id: str, creator_id: str) -> set[str]:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from domain.policy import SalePolicy
-from domain.sale import FINAL, TRANSITIONS, Phase
+from pydantic import BaseModel
+
+from domain import ballot, milestones, sale, tender
+from domain.policy import BallotPolicy, SalePolicy, TenderPolicy
 
 DOCS = Path(__file__).parent.parent / "docs"
 BEGIN = "<!-- generated: python -m deploy.docs -->\n"
@@ -15,23 +18,79 @@ END = "<!-- end -->\n"
 
 def sale_section() -> str:
     """The sale's state diagram, its windows and its commission, as the code has them."""
-    lines = ["```mermaid", "stateDiagram-v2", f"    [*] --> {Phase.PENDING_PAYMENT}"]
-    lines += [f"    {old} --> {new}: {event}" for (old, event), new in TRANSITIONS.items()]
-    lines += [f"    {phase} --> [*]" for phase in Phase if phase in FINAL]
-    lines += ["```", "", "| window | default | setting |", "|---|---|---|"]
-    defaults = SalePolicy()
+    arrows = [f"{old} --> {new}: {event}" for (old, event), new in sale.TRANSITIONS.items()]
+    whole, hundredths = divmod(SalePolicy().fee_basis_points, 100)
+    return (
+        diagram(sale.Phase.PENDING_PAYMENT, arrows, sale.FINAL)
+        + windows(SalePolicy(), "SALE_POLICY")
+        + f"\nCommission: {whole}.{hundredths:02d} % of each line (`BAIGONG_SALE_POLICY__FEE_BASIS_POINTS`).\n"
+    )
+
+
+def ballot_section() -> str:
+    """The ballot's state diagram and its windows, as the code has them."""
+    arrows = [
+        f"{old} --> {new}: {event}"
+        for (old, event), phases in ballot.TRANSITIONS.items()
+        for new in sorted(phases)
+    ]
+    return diagram(ballot.Phase.DRAFT, arrows, ballot.FINAL) + windows(
+        BallotPolicy(), "BALLOT_POLICY"
+    )
+
+
+def tender_section() -> str:
+    """The state diagrams of the tender and of one milestone, the windows and the fees, as the code has them."""
+    path, part = (
+        [
+            f"{old} --> {new}: {event}"
+            for (old, event), targets in transitions.items()
+            for new in sorted(targets)
+        ]
+        for transitions in (tender.TRANSITIONS, milestones.TRANSITIONS)
+    )
+    policy = TenderPolicy()
+    return (
+        diagram(tender.Phase.DRAFT, path, tender.FINAL)
+        + "\nEach milestone:\n\n"
+        + diagram(milestones.State.WAITING, ["waiting --> funding", *part], milestones.ENDED)
+        + windows(policy, "TENDER_POLICY")
+        + f"\nCommission: {percent(policy.fee_basis_points)} of what is released; listing fee: "
+        f"{percent(policy.listing_fee_basis_points)} of the deposit.\n"
+    )
+
+
+def percent(basis_points: int) -> str:
+    """Basis points as people read them."""
+    whole, hundredths = divmod(basis_points, 100)
+    return f"{whole}.{hundredths:02d} %"
+
+
+PAGES: dict[str, Callable[[], str]] = {
+    "sale.md": sale_section,
+    "ballot.md": ballot_section,
+    "tender.md": tender_section,
+}
+"""Name of the page -> its generated part."""
+
+
+def diagram(first: str, arrows: Iterable[str], last: Iterable[str]) -> str:
+    """A state machine for people to look at."""
+    lines = ["```mermaid", "stateDiagram-v2", f"    [*] --> {first}"]
+    lines += [f"    {arrow}" for arrow in arrows]
+    lines += [f"    {phase} --> [*]" for phase in sorted(last)]
+    return "\n".join([*lines, "```", ""])
+
+
+def windows(policy: BaseModel, setting: str) -> str:
+    """Every window of a policy with its default and the setting that changes it."""
+    lines = ["", "| window | default | setting |", "|---|---|---|"]
     lines += [
-        f"| {_words(name)} | {_duration(getattr(defaults, name))} | "
-        f"`BAIGONG_SALE_POLICY__{name.upper()}` |"
-        for name in SalePolicy.model_fields
+        f"| {_words(name)} | {_duration(getattr(policy, name))} | `BAIGONG_{setting}__{name.upper()}` |"
+        for name in type(policy).model_fields
         if name.endswith("_seconds")
     ]
-    whole, hundredths = divmod(defaults.fee_basis_points, 100)
-    lines += [
-        "",
-        f"Commission: {whole}.{hundredths:02d} % of each line (`BAIGONG_SALE_POLICY__FEE_BASIS_POINTS`).",
-    ]
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, ""])
 
 
 def with_section(text: str, section: str) -> str:
@@ -53,14 +112,16 @@ def _duration(seconds: int) -> str:
 
 
 def main() -> int:
-    """Writes or checks docs/sale.md; 1 when `--check` finds it out of date."""
-    page = DOCS / "sale.md"
-    current = page.read_text(encoding="utf-8")
-    wanted = with_section(current, sale_section())
-    if "--check" in sys.argv[1:]:
-        return int(current != wanted)
-    page.write_text(wanted, encoding="utf-8")
-    return 0
+    """Writes or checks every page; 1 when `--check` finds one out of date."""
+    stale = False
+    for name, section in PAGES.items():
+        page = DOCS / name
+        current = page.read_text(encoding="utf-8")
+        wanted = with_section(current, section())
+        stale |= current != wanted
+        if "--check" not in sys.argv[1:]:
+            page.write_text(wanted, encoding="utf-8")
+    return int(stale and "--check" in sys.argv[1:])
 
 
 if __name__ == "__main__":

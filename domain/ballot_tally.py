@@ -15,7 +15,7 @@ from domain.model import Message
 
 
 class Score(Message):
-    """What an option got: approvals or votes bought with points; ranked: papers it had when the run-off ended for it."""
+    """What an option got: approvals or votes bought with points; ranked: papers in the last round it was in."""
 
     option_id: str
     score: int
@@ -28,8 +28,8 @@ class Round(Message):
     """Papers of each option that was still in, in order of age."""
     exhausted: int
     """Papers that name none of them."""
-    eliminated: str | None
-    """Who left after it: the one with fewest papers, of equals the latest. None in the last round."""
+    eliminated: str
+    """Who left after it: the one with fewest papers, of equals the latest."""
 
 
 class Standings(Message):
@@ -126,8 +126,8 @@ class RankedTally:
     def standings(self) -> Standings:
         """The last one in first, then the others in the reverse of the order in which they were eliminated.
 
-        Goes on to the last option even when one has a majority: the majority cannot be lost, and every place gets
-        its owner by the same rule.
+        Goes on to the last two even when one has a majority: that cannot be lost, and every place goes by the same
+        rule.
         """
         left = list(range(len(self._ids)))
         piles: dict[int, list[bytes]] = {index: [] for index in left}
@@ -135,14 +135,18 @@ class RankedTally:
             piles[order[0]].append(order)
         sizes = {index: self._papers(pile) for index, pile in piles.items()}
         exhausted, rounds, places = 0, [], []
-        while left:
-            last = min(left, key=lambda index: (sizes[index], -index))
-            out = last if len(left) > 1 else None
+        while len(left) > 1:
+            out = min(left, key=lambda index: (sizes[index], -index))
             rounds.append(self._round(left, sizes, exhausted, out))
-            places.append(Score(option_id=self._ids[last], score=sizes[last]))
-            left.remove(last)
-            exhausted += self._hand_on(piles.pop(last), piles, sizes) if left else 0
+            places.append(self._score(out, sizes))
+            left.remove(out)
+            if len(left) == 1:
+                places.append(self._score(left[0], sizes))
+            exhausted += self._hand_on(piles.pop(out), piles, sizes)
         return Standings(ranking=tuple(reversed(places)), rounds=tuple(rounds))
+
+    def _score(self, index: int, sizes: dict[int, int]) -> Score:
+        return Score(option_id=self._ids[index], score=sizes[index])
 
     def _papers(self, orders: Sequence[bytes]) -> int:
         return sum(self._times[order] for order in orders)
@@ -161,11 +165,9 @@ class RankedTally:
                 sizes[heir] += self._times[order]
         return exhausted
 
-    def _round(
-        self, left: Sequence[int], sizes: dict[int, int], exhausted: int, out: int | None
-    ) -> Round:
+    def _round(self, left: Sequence[int], sizes: dict[int, int], exhausted: int, out: int) -> Round:
         return Round(
-            counts=tuple(Score(option_id=self._ids[index], score=sizes[index]) for index in left),
+            counts=tuple(self._score(index, sizes) for index in left),
             exhausted=exhausted,
-            eliminated=None if out is None else self._ids[out],
+            eliminated=self._ids[out],
         )

@@ -133,18 +133,18 @@ TRANSITIONS: dict[tuple[Phase, Event], frozenset[Phase]] = {
     (Phase.VOTING, Event.NOT_DECIDED): _ENDS_OF_VOTE,
     (Phase.ANNOUNCED, Event.NOTICE_PASSED): frozenset({Phase.HAND_OVER}),
     (Phase.ANNOUNCED, Event.OBJECTED): frozenset({Phase.CONTESTED}),
-    (Phase.ANNOUNCED, Event.RECOUNTED): frozenset({Phase.ANNOUNCED}),
+    (Phase.ANNOUNCED, Event.RECOUNTED): _ENDS_OF_VOTE,
     (Phase.CONTESTED, Event.OBJECTION_DISMISSED): frozenset({Phase.HAND_OVER, Phase.CONTESTED}),
     (Phase.CONTESTED, Event.OBJECTION_LAPSED): frozenset({Phase.HAND_OVER}),
     (Phase.CONTESTED, Event.ENTRY_VOIDED): frozenset({Phase.CHOOSING}),
-    (Phase.CONTESTED, Event.RECOUNTED): frozenset({Phase.ANNOUNCED}),
+    (Phase.CONTESTED, Event.RECOUNTED): _ENDS_OF_VOTE | {Phase.CONTESTED},
     (Phase.HAND_OVER, Event.HANDED_OVER): frozenset({Phase.HAND_OVER}),
     (Phase.HAND_OVER, Event.REVISION_ASKED): frozenset({Phase.HAND_OVER}),
     (Phase.HAND_OVER, Event.HAND_OVER_LAPSED): frozenset({Phase.HAND_OVER, Phase.CHOOSING}),
     (Phase.HAND_OVER, Event.ENTRY_VOIDED): frozenset({Phase.HAND_OVER, Phase.CHOOSING}),
     (Phase.HAND_OVER, Event.ACCEPTED): _AFTER_A_PRIZE,
     (Phase.HAND_OVER, Event.ACCEPTANCE_LAPSED): _AFTER_A_PRIZE,
-    (Phase.HAND_OVER, Event.RECOUNTED): frozenset({Phase.ANNOUNCED}),
+    (Phase.HAND_OVER, Event.RECOUNTED): _ENDS_OF_VOTE | {Phase.HAND_OVER},
     (Phase.COMPLETED, Event.REOPENED): frozenset({Phase.HAND_OVER, Phase.COMPLETED}),
     **{(phase, Event.CANCELLED): frozenset({Phase.CANCELLED}) for phase in _RUNNING[:5]},
     **{(phase, Event.BOUNTY_LOST): frozenset({Phase.CHARGED_BACK}) for phase in _RUNNING},
@@ -210,6 +210,14 @@ ELIGIBLE = frozenset({EntryStatus.ENTERED, EntryStatus.SHORTLISTED})
 """Entries that can win."""
 
 
+class DecidedBy(StrEnum):
+    """Who made the decision that was announced last."""
+
+    OWNER = "owner"
+    SILENCE = "silence"
+    CROWD = "crowd"
+
+
 class PrizeState(StrEnum):
     """What has become of a prize."""
 
@@ -255,21 +263,21 @@ class ContestState(Message):
     """Extensions asked for so far, whether or not they were paid."""
     final_round: bool = False
     """Whether finalists were picked; from then on the bounty is guaranteed."""
+    decided_by: DecidedBy | None = None
+    """None before anything was announced; afterwards a new choice has less time."""
     ballot_id: str | None = None
-    votes: int = 0
-    """Ballots held so far."""
     reopened: int = 0
     choosing_since: Instant | None = None
     funded_at: Instant | None = None
     completed_at: Instant | None = None
 
-    def prize(self, rank: int) -> Prize:
-        """The prize of that rank. Raises InvalidInput."""
+    def prize(self, rank: int, field: str = "prize") -> Prize:
+        """The prize of that rank, which `field` of a request named. Raises InvalidInput."""
         for prize in self.prizes:
             if prize.rank == rank:
                 return prize
         raise InvalidInput(
-            f"there is no prize {rank}", field="prize", accepted=f"1 to {len(self.prizes)}"
+            f"there is no prize {rank}", field=field, accepted=f"1 to {len(self.prizes)}"
         )
 
     def with_prize(self, changed: Prize) -> ContestState:
@@ -407,9 +415,8 @@ def sharing(left: Sequence[Contender]) -> tuple[Contender, ...]:
     Entries that the owner put aside count only when nothing else is left: elimination must not be a way around the
     guarantee.
     """
-    finalists = [c for c in left if c.finalist and c.status in ELIGIBLE]
-    qualified = [c for c in left if c.status in ELIGIBLE]
-    chosen = finalists or qualified or list(left)
+    qualified = [c for c in left if c.status in ELIGIBLE] or list(left)
+    chosen = [c for c in qualified if c.finalist] or qualified
     first: dict[str, Contender] = {}
     for contender in chosen:
         first.setdefault(contender.creator_id, contender)

@@ -42,6 +42,8 @@ def deadlines(
         return tuple(_of_prize(terms, state, prize, at, running) for prize in _pending(state))
     if phase is Phase.CHOOSING:
         return _choice(terms, state, at, contenders, running)
+    if running:
+        return tuple(running)
     make = {
         Phase.FUNDING: _payment,
         Phase.OPEN: _entries,
@@ -141,7 +143,7 @@ def _choice(
     """The owner's time to choose, and the next reminder within it."""
     chosen_by = next((d for d in running if d.event == Event.CHOOSING_LAPSED), None)
     if chosen_by is None:
-        again = bool(state.winners or state.votes or state.ranking)
+        again = state.decided_by is not None
         window = terms.policy.choose_again_seconds if again else terms.policy.choose_seconds
         chosen_by = Deadline(
             name="choice",

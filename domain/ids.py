@@ -46,6 +46,16 @@ def step_key(workflow_id: str, step: str) -> str:
     return f"{workflow_id}/{step}"
 
 
+def step_workflow(key: str) -> str:
+    """The workflow to whose step a key belongs."""
+    return key.partition("/")[0]
+
+
 def revived_workflow_id(workflow_id: str) -> str:
     """Id of the story that goes on when late money brings a path back: once, whatever is repeated."""
     return f"{workflow_id}-revived"
+
+
+def reopened_workflow_id(workflow_id: str, number: int) -> str:
+    """Id of the story that goes on when operators open a path again that had ended."""
+    return f"{workflow_id}-reopened-{number}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 
 from domain.model import Message
 
@@ -23,7 +23,8 @@ def content_sha256(
     author_id: str, title: str, note: str, files: Sequence[FileProof], at: datetime
 ) -> str:
     """SHA-256 of the canonical JSON of author, title, note, files and time: shows later that this existed then."""
-    content = [author_id, title, note, [[f.name, f.sha256] for f in files], at.isoformat()]
+    when = at.astimezone(UTC).isoformat()
+    content = [author_id, title, note, [[f.name, f.sha256] for f in files], when]
     canonical = json.dumps(content, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(canonical.encode()).hexdigest()
 

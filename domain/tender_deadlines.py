@@ -107,9 +107,9 @@ def milestone_deadlines(
     found = []
     for milestone in work.milestones:
         for timer in _timers(terms, work, milestone, at):
-            due_at = timer.due_at
-            if milestone.number not in changed:
-                due_at = kept.get((timer.subject, timer.name), due_at)
+            had = kept.get((timer.subject, timer.name), timer.due_at)
+            # A hard stop that was put off while the path was paused stays so.
+            due_at = max(timer.due_at, had) if milestone.number in changed else had
             shown = preview(terms, worker_id, work, milestone, timer, due_at)
             found.append(timer.model_copy(update={"due_at": due_at, "postings": shown}))
     return tuple(found)

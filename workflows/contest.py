@@ -7,10 +7,12 @@ An owner who stays silent is decided for; no entries or nobody to give it to -> 
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
 from datetime import datetime
 
 from temporalio import workflow
-from temporalio.exceptions import ApplicationError
+from temporalio.exceptions import ApplicationError, ChildWorkflowError
 from temporalio.workflow import ParentClosePolicy
 
 with workflow.unsafe.imports_passed_through():
@@ -23,6 +25,7 @@ with workflow.unsafe.imports_passed_through():
     from domain.path import Standing
     from runtime.temporal import start_attributes
     from workflows.ballot import Ballot
+    from workflows.following import uninterrupted
     from workflows.names import ballot_workflow_id
     from workflows.story import Story
 
@@ -56,11 +59,13 @@ class Contest(Story[ContestAct]):
         await self.finalists()
         await self.final_round()
         while not self.over:
+            moved = self.has_moved()
             await self.choice()
             await self.vote()
             await self.public_notice()
             await self.objection()
             await self.hand_over()
+            await workflow.wait_condition(moved)
         await self.withdraw("system", "the contest is over")
         await self.run_errands()
         return self.standing
@@ -92,15 +97,33 @@ class Contest(Story[ContestAct]):
         await self.stay_in(Phase.CHOOSING)
 
     async def vote(self) -> None:
-        """The crowd chooses among the shortlisted entries."""
+        """The crowd chooses among the shortlisted entries; if the contest ends meanwhile, nobody needs the vote."""
         if not self.stands_in(Phase.VOTING):
             return
-        ballot = await self.hold_ballot()
-        await workflow.wait_condition(lambda: ballot.done() or not self.stands_in(Phase.VOTING))
+        self.crowd = None
+        ballot = await uninterrupted(self.hold_ballot())
+        await self.until_voted(ballot)
+        if not self.stands_in(Phase.VOTING):
+            ballot.cancel()
+        # A vote that operators have terminated has decided nothing.
+        with suppress(ChildWorkflowError):
+            self.crowd = await uninterrupted(ballot)
         if self.stands_in(Phase.VOTING):
-            self.crowd = await ballot
-            event = Event.VOTED if self.crowd.decided else Event.NOT_DECIDED
+            decided = self.crowd is not None and self.crowd.decided
+            event = Event.VOTED if decided else Event.NOT_DECIDED
             await self.bring_about(event, over=self.has_moved())
+
+    async def until_voted(
+        self, ballot: workflow.ChildWorkflowHandle[Ballot, BallotOutcome]
+    ) -> None:
+        """Waits for the crowd's word, or until the contest has moved on without it."""
+        while self.stands_in(Phase.VOTING) and not ballot.done():
+            try:
+                await workflow.wait_condition(
+                    lambda: ballot.done() or not self.stands_in(Phase.VOTING)
+                )
+            except asyncio.CancelledError:
+                await self.heed_cancellation()
 
     async def public_notice(self) -> None:
         """公示: the decision waits for objections before money moves."""
@@ -189,6 +212,9 @@ class Contest(Story[ContestAct]):
         """Operators take a paid prize back: it goes to the next in the order, else to the owner."""
         try:
             return await self.act(Event.REOPENED, act)
+        except ApplicationError as refused:
+            self.refusal = refused
+            raise
         finally:
             self.is_begun = True
 
@@ -234,8 +260,8 @@ class Contest(Story[ContestAct]):
 
     @workflow.signal
     async def ballot_recounted(self, outcome: BallotOutcome) -> None:
-        """Void votes have changed the crowd's order; what is not paid yet is announced anew."""
-        if self.crowd is None or outcome.ballot_id != self.crowd.ballot_id or not outcome.decided:
+        """Void votes have changed the crowd's order; what is not paid yet is decided anew."""
+        if self.crowd is None or outcome.ballot_id != self.crowd.ballot_id:
             return
         self.crowd = outcome
         if self.stands_in(Phase.ANNOUNCED, Phase.CONTESTED, Phase.HAND_OVER):

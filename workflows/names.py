@@ -20,11 +20,6 @@ def contest_workflow_id(contest_id: str) -> str:
     return f"contest-{contest_id}"
 
 
-def reopened_workflow_id(contest_id: str, number: int) -> str:
-    """Id of the story that goes on when operators take an award back after the end."""
-    return f"{contest_workflow_id(contest_id)}-reopened-{number}"
-
-
 def payment_workflow_id(payment_id: str) -> str:
     return f"payment-{payment_id}"
 

@@ -40,7 +40,9 @@ class Payment(Follower):
     async def run(self, case: PaymentCase) -> PaymentOutcome:
         outcome = await self.look() if case.late else await self.wait_for_payer()
         while self.news:
-            outcome = await self.look()
+            later = await self.look()
+            # What the first look did to the path is still news to whoever waits for this payment.
+            outcome = later.model_copy(update={"standing": later.standing or outcome.standing})
         if outcome.result is FundingResult.REVIVED:
             await uninterrupted(self.revive_path(outcome))
         if outcome.result is FundingResult.RETURNING:

@@ -45,6 +45,8 @@ class Watch(Message):
     waits_for: str
     days_left: int | None
     if_nothing_comes: str
+    is_paused: bool
+    """Whether the payer's bank has the money for the moment, so that no timer runs."""
 
 
 class Story(Attended, Generic[ActT]):
@@ -100,7 +102,8 @@ class Story(Attended, Generic[ActT]):
         known = self.standing
         if known is not None and not standing.title:
             # The bank's story knows nothing but the timers.
-            standing = standing.model_copy(update={"title": known.title, "facts": known.facts})
+            kept = known.model_dump(include={"title", "facts", "version", "details"})
+            standing = standing.model_copy(update=kept)
         self.enter(standing)
 
     @workflow.query
@@ -112,6 +115,7 @@ class Story(Attended, Generic[ActT]):
             waits_for=", ".join(due.stopped_by) if due else "",
             days_left=max(0, (due.due_at - workflow.now()).days) if due else None,
             if_nothing_comes=due.outcome if due else "",
+            is_paused=self.paused,
         )
 
     # Waiting.

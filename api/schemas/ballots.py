@@ -262,7 +262,7 @@ class ScoreView(View):
     """What an option got."""
 
     option_id: str
-    score: int = Field(description="Ranked: papers it had when the run-off ended for it.")
+    score: int = Field(description="Ranked: papers in the last round it was in.")
 
     @classmethod
     def of(cls, score: Score) -> Self:
@@ -275,7 +275,7 @@ class RoundView(View):
 
     counts: list[ScoreView]
     exhausted: int = Field(description="Papers that name none of the options still in.")
-    eliminated: str | None
+    eliminated: str
 
     @classmethod
     def of(cls, each: Round) -> Self:

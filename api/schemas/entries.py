@@ -98,9 +98,13 @@ class RevisionView(View):
     """What was handed in, and the proof of it."""
 
     number: int
+    title: str
     note: str
     files: list[FileProofView]
-    content_sha256: str = Field(description="Of creator, title, note, files and time.")
+    content_sha256: str = Field(
+        description="SHA-256 of the JSON array [creator_id, title, note, [[name, sha256] of each file], received_at], "
+        "written without spaces, in UTF-8, the time like 2026-03-01T09:30:00.123456+00:00."
+    )
     received_at: Utc
 
     @classmethod
@@ -109,6 +113,7 @@ class RevisionView(View):
         proofs = [FileProof.model_validate(each) for each in row.files]
         return cls(
             number=row.number,
+            title=row.title,
             note=row.note,
             files=[FileProofView.of(proof, base_url) for proof in proofs],
             content_sha256=row.content_sha256,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, Select, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from db.tables import (
@@ -129,6 +129,11 @@ async def entries(
         )
     rows = await session.scalars(query.order_by(Entry.received_at, Entry.id).limit(limit))
     return await with_revisions(session, rows.all())
+
+
+def creators(contest_id: str, entry_ids: Collection[str]) -> Select[str]:
+    """A query for whose these entries of the contest are."""
+    return select(Entry.creator_id).where(Entry.contest_id == contest_id, Entry.id.in_(entry_ids))
 
 
 async def with_revisions(session: AsyncSession, found: Sequence[Entry]) -> list[EntryRows]:

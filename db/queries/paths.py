@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from pydantic import TypeAdapter
-from sqlalchemy import ColumnElement, exists, select
+from sqlalchemy import ColumnElement, exists, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from db.tables import Entry, Path, PathEvent, Sale
+from db.tables import Bid, Entry, Path, PathEvent, Sale, Tender
 from domain.access import Relation
 from domain.deadlines import Deadline
 
@@ -43,6 +43,15 @@ _PARTS: dict[str, dict[Relation, Callable[[str, str], ColumnElement[bool]]]] = {
     "contest": {
         Relation.CREATOR: lambda path, user: exists().where(
             Entry.contest_id == path, Entry.creator_id == user
+        ),
+    },
+    "tender": {
+        Relation.BIDDER: lambda path, user: exists().where(
+            Bid.tender_id == path,
+            Bid.bidder_id == user,
+            Bid.status == "live",
+            Tender.id == Bid.tender_id,
+            func.coalesce(Tender.worker_id, user) == user,
         ),
     },
 }

@@ -79,6 +79,12 @@ async def tender(session: AsyncSession, tender_id: str) -> TenderRows | None:
     )
 
 
+async def was_draft(session: AsyncSession, tender_id: str) -> bool:
+    """Whether the tender never got further than a draft."""
+    row = await session.get_one(Tender, tender_id)
+    return row.deposit_payment_id is None
+
+
 async def page(
     session: AsyncSession, user_id: str, which: Which, after: str | None, limit: int
 ) -> Sequence[tuple[Tender, Path]]:
@@ -140,9 +146,23 @@ async def best(session: AsyncSession, tender_id: str) -> Best | None:
     return None if price is None else Best(price=price, lead_days=lead_days)
 
 
-async def bidders(session: AsyncSession, bid_ids: Sequence[str]) -> list[str]:
-    """Whose bids these are; unknown ids are left out."""
-    return list(await session.scalars(select(Bid.bidder_id).where(Bid.id.in_(bid_ids))))
+async def bidders(session: AsyncSession, tender_id: str, bid_ids: Sequence[str]) -> list[str]:
+    """Whose bids on this tender these are; unknown ids are left out."""
+    return list(
+        await session.scalars(
+            select(Bid.bidder_id).where(Bid.tender_id == tender_id, Bid.id.in_(bid_ids))
+        )
+    )
+
+
+async def milestone_state(session: AsyncSession, tender_id: str, number: int) -> str | None:
+    """Where the milestone stands; None when there is none."""
+    found: str | None = await session.scalar(
+        select(MilestoneRow.state).where(
+            MilestoneRow.tender_id == tender_id, MilestoneRow.number == number
+        )
+    )
+    return found
 
 
 async def _with_parts(session: AsyncSession, query: Select[Bid]) -> list[BidRows]:

@@ -56,6 +56,7 @@ class EntryRevision(Base):
 
     entry_id: Mapped[str] = mapped_column(ForeignKey("entries.id"), primary_key=True)
     number: Mapped[int] = mapped_column(Integer, primary_key=True)
+    title: Mapped[str]
     note: Mapped[str]
     files: Mapped[list[Json]] = mapped_column(JSONB)
     """Id, SHA-256, media type and name of each file."""

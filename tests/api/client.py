@@ -13,6 +13,7 @@ import httpx
 import psycopg
 from fastapi import FastAPI
 from PIL import Image
+from psycopg.types.json import Jsonb
 
 from api.app import create_app
 from domain.ids import new_id
@@ -126,6 +127,79 @@ class Api:
             seller_id,
         )
         return sale_id
+
+    def tender(self, buyer_id: str, bidder_id: str, phase: str) -> tuple[str, str]:
+        """A tender with one bid, awarded unless it is being bid on; their ids."""
+        tender_id, bid_id = new_id("ten"), new_id("bid")
+        self.execute(
+            "INSERT INTO paths (id, kind, workflow_id, initiator_id, currency, phase)"
+            " VALUES (%s, 'tender', %s, %s, 'CNY', %s)",
+            tender_id,
+            f"tender-{tender_id}",
+            buyer_id,
+            phase,
+        )
+        rules: Json = {"policy": {}, "refund_policy": {}, "provider": "sandbox", "return_url": ""}
+        terms: Json = {
+            "tender_id": tender_id,
+            "buyer_id": buyer_id,
+            "title": "Lamps",
+            "brief": "Bamboo",
+            "currency": "CNY",
+            "deposit": 100,
+            "bidding_seconds": 86_400,
+            "rules": rules,
+        }
+        self.execute(
+            "INSERT INTO tenders (id, terms, worker_id) VALUES (%s, %s, %s)",
+            tender_id,
+            Jsonb(terms),
+            None if phase in ("draft", "open") else bidder_id,
+        )
+        self.execute(
+            "INSERT INTO bids (id, tender_id, bidder_id, status, price, lead_days, message, file_ids,"
+            " revision) VALUES (%s, %s, %s, 'live', 1, 1, '', '{}', 1)",
+            bid_id,
+            tender_id,
+            bidder_id,
+        )
+        return tender_id, bid_id
+
+    def ballot(self, initiator_id: str, phase: str) -> str:
+        """A ballot as its workflow would have written it down; its id."""
+        ballot_id = new_id("bal")
+        self.execute(
+            "INSERT INTO paths (id, kind, workflow_id, initiator_id, currency, phase)"
+            " VALUES (%s, 'ballot', %s, %s, 'XXX', %s)",
+            ballot_id,
+            f"ballot-{ballot_id}",
+            initiator_id,
+            phase,
+        )
+        option: Json = {"score": 0, "option_id": "1"}
+        result: Json = {
+            "decided": False,
+            "standings": {"ranking": [option, {**option, "option_id": "2"}]},
+            "turnout": 0,
+            "papers": 0,
+            "voided": 0,
+            "head_hash": "",
+        }
+        terms: Json = {
+            "title": "Which?",
+            "options": [{"id": "1", "label": "This"}, {"id": "2", "label": "That"}],
+            "account_age_seconds": 0,
+            "voting_seconds": 1,
+            "notice_seconds": 1,
+            "policy": {},
+        }
+        self.execute(
+            "INSERT INTO ballots (id, terms, head_hash, result) VALUES (%s, %s, '', %s)",
+            ballot_id,
+            Jsonb(terms),
+            Jsonb(result),
+        )
+        return ballot_id
 
 
 @asynccontextmanager

@@ -104,6 +104,37 @@ ROUTES = {
     "/v1/sales/{sale}/timeline": (401, 404, 200, 200, 200, 404),
     "/v1/sales/{sale}/statement": (401, 404, 200, 200, 200, 404),
     "/v1/sales/{sale}/balances": (401, 404, 200, 200, 200, 404),
+    "/v1/tenders": (401, 200, 200, 200, 200, 200),
+    "/v1/tenders?which=bidder": (401, 200, 200, 200, 200, 200),
+    "/v1/tenders/{tender_draft}": (401, 404, 200, 404, 200, 404),
+    "/v1/tenders/{tender_open}": (401, 200, 200, 200, 200, 200),
+    "/v1/tenders/{tender_open}/bids": (401, 200, 200, 200, 200, 200),
+    "/v1/tenders/{tender_open}/bids/{bid_open}": (401, 404, 404, 200, 404, 404),
+    "/v1/tenders/{tender_open}/deadlines": (401, 200, 200, 200, 200, 200),
+    "/v1/tenders/{tender_open}/timeline": (401, 200, 200, 200, 200, 200),
+    "/v1/tenders/{tender_open}/statement": (401, 403, 200, 200, 200, 403),
+    "/v1/tenders/{tender_open}/balances": (401, 403, 200, 200, 200, 403),
+    "/v1/tenders/{tender}": (401, 200, 200, 200, 200, 200),
+    "/v1/tenders/{tender}/bids": (401, 200, 200, 200, 200, 200),
+    "/v1/tenders/{tender}/bids/{bid}": (401, 404, 200, 200, 200, 404),
+    "/v1/tenders/{tender}/deadlines": (401, 403, 200, 200, 200, 403),
+    "/v1/tenders/{tender}/timeline": (401, 403, 200, 200, 200, 403),
+    "/v1/tenders/{tender}/statement": (401, 403, 200, 200, 200, 403),
+    "/v1/tenders/{tender}/balances": (401, 403, 200, 200, 200, 403),
+    "/v1/ballots": (401, 200, 200, 200, 200, 200),
+    "/v1/ballots/{draft}": (401, 404, 200, 404, 200, 404),
+    "/v1/ballots/{draft}/timeline": (401, 404, 200, 404, 200, 404),
+    "/v1/ballots/{draft}/tally": (401, 404, 409, 404, 409, 404),
+    "/v1/ballots/{open}/tally": (401, 409, 409, 409, 409, 409),
+    "/v1/ballots/{open}/papers": (401, 409, 409, 409, 409, 409),
+    "/v1/ballots/{open}/votes/mine": (401, 404, 404, 404, 404, 404),
+    "/v1/ballots/{ballot}": (401, 200, 200, 200, 200, 200),
+    "/v1/ballots/{ballot}/tally": (401, 200, 200, 200, 200, 200),
+    "/v1/ballots/{ballot}/papers": (401, 200, 200, 200, 200, 200),
+    "/v1/ballots/{ballot}/deadlines": (401, 200, 200, 200, 200, 200),
+    "/v1/ballots/{ballot}/timeline": (401, 200, 200, 200, 200, 200),
+    "/v1/ballots/{ballot}/statement": (401, 403, 200, 403, 200, 403),
+    "/v1/ballots/{ballot}/balances": (401, 403, 200, 403, 200, 403),
 }
 
 
@@ -111,9 +142,17 @@ async def test_routes(api: Api) -> None:
     ids = {person: await api.user_id(person) for person in PEOPLE[1:]}
     api.grant(ids["operator"], "operator")
     api.grant(ids["admin"], "admin")
-    sale = api.sale(ids["buyer"], ids["seller"])
+    made = {
+        "sale": api.sale(ids["buyer"], ids["seller"]),
+        "buyer": ids["buyer"],
+        "draft": api.ballot(ids["buyer"], "draft"),
+        "open": api.ballot(ids["buyer"], "open"),
+        "ballot": api.ballot(ids["buyer"], "notice"),
+    }
+    for name, phase in (("_draft", "draft"), ("_open", "open"), ("", "in_progress")):
+        made[f"tender{name}"], made[f"bid{name}"] = api.tender(ids["buyer"], ids["seller"], phase)
     for route, statuses in ROUTES.items():
-        path = route.format(sale=sale, buyer=ids["buyer"])
+        path = route.format(**made)
         for person, status in zip(PEOPLE, statuses, strict=True):
             answer = await api.call("GET", path, by=None if person == "nobody" else person)
             assert answer.status_code == status, f"{person} {path}: {answer.text}"

@@ -10,6 +10,7 @@ import pytest
 
 from domain.errors import NotFound, ProviderMismatch, ProviderRefused
 from providers.base import (
+    DisputeStatus,
     PaymentProvider,
     PaymentStatus,
     PayoutStatus,
@@ -169,6 +170,27 @@ async def test_two_payers_at_once_capture_once(box: Box) -> None:
     await box.platform.expect(opened.subject, "payment.captured")
 
 
+async def test_disputes_of_a_payment(box: Box) -> None:
+    payment, other = await box.paid(10_000), await box.paid(500)
+    assert await box.client.list_disputes(payment.reference) == []
+    await box.command(f"/v1/payments/{other.reference}/dispute")
+    first = await box.command(f"/v1/payments/{payment.reference}/dispute", amount=4_000)
+    second = await box.command(f"/v1/payments/{payment.reference}/dispute")
+    older, newer = await box.client.list_disputes(payment.reference)
+    assert (older.reference, newer.reference) == (first["reference"], second["reference"])
+    assert (older.amount, newer.amount) == (4_000, 6_000)
+    for dispute in (older, newer):
+        assert (dispute.payment_reference, dispute.subject) == (payment.reference, payment.subject)
+        assert (dispute.status, dispute.fee) == (DisputeStatus.NEEDS_RESPONSE, 1_500)
+        assert dispute.due_by is not None and dispute.due_by > today()
+        assert await box.client.get_dispute(dispute.reference) == dispute
+    await box.command(f"/v1/disputes/{older.reference}/close", won=True)
+    await box.command(f"/v1/disputes/{newer.reference}/close", won=False)
+    found = await box.client.list_disputes(payment.reference)
+    assert [each.status for each in found] == [DisputeStatus.WON, DisputeStatus.LOST]
+    assert await box.client.list_disputes("unknown") == []
+
+
 async def test_statement_adds_up_to_the_balance(make_box: MakeBox) -> None:
     now = [datetime(2026, 3, 1, 23, 59, 59, tzinfo=UTC)]
     async with make_box(clock=lambda: now[0], payout_fee=7) as box:
@@ -223,6 +245,7 @@ async def test_unknown_objects_are_not_found(box: Box) -> None:
         box.client.cancel_payment,
         box.client.get_refund,
         box.client.get_payout,
+        box.client.get_dispute,
     ):
         with pytest.raises(NotFound):
             await ask("unknown/../x?y")

@@ -18,7 +18,7 @@ from temporalio.testing import TimeSkipper, TimeSkippingConfig
 
 from api.app import create_app as create_api
 from db.engine import Database
-from domain.policy import PayoutPolicy
+from domain.policy import PayoutPolicy, TenderPolicy
 from ledger import invariants
 from providers.registry import build_providers
 from providers.sandbox_server.app import create_app as create_sandbox
@@ -223,6 +223,7 @@ async def running_house(
             "sandbox_url": address_of(sandbox_socket),
             "carrier_webhook_secrets": {"sandbox": SecretStr(CARRIER_SECRET)},
             "payout_policy": AT_ONCE,
+            "tender_policy": TenderPolicy(poll_first_seconds=DAY),
             "log_level": "ERROR",
             **changes,
         }

@@ -8,7 +8,7 @@ from domain.ballot import Paper
 from tests.stories.deals import refused
 from tests.stories.house import House
 from tests.stories.polls import ADMIN, DAY, Poll, people
-from tests.stories.voters import cast_all
+from tests.stories.voters import fill
 from tests.waiting import eventually
 
 
@@ -103,6 +103,28 @@ async def test_enough_voters_in_the_added_time_decide(house: House) -> None:
     await poll.until("notice")
     assert (await poll.end_notice())["winner"] == "3"
     await poll.assert_closed()
+
+
+async def test_a_deadline_that_has_moved_is_kept(house: House) -> None:
+    poll = await Poll.opened(house)
+    await poll.votes(["2"])
+    poll.sql(
+        "UPDATE paths SET deadlines = jsonb_set(deadlines, '{0,due_at}',"
+        " to_jsonb((deadlines->0->>'due_at')::timestamptz + interval '1 day')) WHERE id = %s"
+    )
+    await poll.end_voting()
+    watch = house.workflow(f"ballot-{poll.id}")
+    moved = await poll.deadline()
+    assert moved is not None
+
+    async def heard() -> bool:
+        found = (await watch.query("watch"))["standing"]["deadlines"][0]["due_at"]
+        return datetime.fromisoformat(found) == datetime.fromisoformat(moved["due_at"])
+
+    await eventually(heard)
+    assert await poll.timeline() == ["opened by initiator"]
+    await poll.end_voting(DAY)
+    assert (await poll.until("notice"))["winner"] == "2"
 
 
 async def test_nobody_votes(house: House) -> None:
@@ -214,8 +236,9 @@ async def test_votes_leave_no_trace_in_the_history(house: House) -> None:
     handle = house.workflow(f"ballot-{poll.id}")
     await eventually(lambda: poll.sql("SELECT 1 FROM paths WHERE id = %s AND phase = 'open'"))
     before = (await handle.describe()).history_length
+    papers = [Paper(options=(str(n % 3 + 1),)) for n in range(270)]
+    fill(house.settings.require_database_url(), poll.id, papers)
     await poll.crowd([[str(n % 3 + 1)] for n in range(30)])
-    await cast_all(poll, [Paper(options=(str(n % 3 + 1),)) for n in range(270)])
     assert (await handle.describe()).history_length == before
     assert (await poll.see())["voters"] == 300
     await poll.end_voting()

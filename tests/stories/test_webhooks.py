@@ -252,8 +252,8 @@ async def test_webhooks_are_in_the_openapi_document(house: House) -> None:
         assert {"200", "401", "404", "413", "503"} <= set(paths[path]["post"]["responses"])
 
 
-async def test_a_dispute_webhook_of_a_payment_is_kept(house: House) -> None:
-    """Disputes are followed later; until then their news is kept and moves nothing."""
+async def test_a_dispute_webhook_without_a_dispute(house: House) -> None:
+    """Signed, but the provider knows of none: looked at, and nothing posted."""
     order = await ordered(house)
     await house.pay(order.sale)
     body = event(order.payment)

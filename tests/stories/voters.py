@@ -1,8 +1,7 @@
-"""Many votes without many requests: written as the API writes them, or straight into the tables."""
+"""Many votes without many requests: written straight into the tables."""
 
 from __future__ import annotations
 
-import time
 import uuid
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -10,56 +9,41 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 from psycopg.types.json import Jsonb
 
-from db import ballot_rows
-from db.admission import Arrival
 from domain.ballot import Paper
 from domain.ballot_chain import first_hash, stored, vote_hash, voter_tag
 from domain.ids import new_id
-from tests.stories.polls import Poll
 
 
-def new_users(poll: Poll, number: int) -> list[str]:
-    """Ids of users who have signed in some time ago."""
+def new_users(url: str, number: int) -> list[str]:
+    """Ids of users nobody else knows."""
     ids, tail = [new_id("usr") for _ in range(number)], uuid.uuid4().hex[:8]
-    with psycopg.connect(poll.house.settings.require_database_url()) as connection:
-        with connection.cursor().copy(
-            "COPY users (id, issuer, subject, display_name, created_at) FROM STDIN"
-        ) as copy:
-            for place, one in enumerate(ids):
-                copy.write_row((one, "elsewhere", f"{tail}-{place}", "Voter", "2026-01-01T00:00Z"))
+    with psycopg.connect(url) as connection:
+        connection.cursor().executemany(
+            "INSERT INTO users (id, issuer, subject, display_name) VALUES (%s, 'elsewhere', %s, 'V')",
+            [(one, f"{tail}-{place}") for place, one in enumerate(ids)],
+        )
     return ids
 
 
-async def cast_all(poll: Poll, papers: Sequence[Paper]) -> None:
-    """Each paper is the vote of a new user, in a transaction of its own, as for a request."""
-    voters = new_users(poll, len(papers))
-    for voter, paper in zip(voters, papers, strict=True):
-        async with poll.house.database.transaction() as session:
-            await ballot_rows.cast(session, poll.id, voter, paper, Arrival(time.monotonic()))
-
-
-def fill(poll: Poll, papers: Sequence[Paper], *, each_twice: int = 0) -> None:
-    """A sound chain of votes of new users; the first `each_twice` of them vote again at the end."""
-    voters = new_users(poll, len(papers))
-    cast = [*zip(voters, papers, strict=True)]
-    cast += zip(voters[:each_twice], reversed(papers), strict=False)
-    head, at = first_hash(poll.id), datetime.now(UTC)
-    with psycopg.connect(poll.house.settings.require_database_url()) as connection:
-        copying = connection.cursor().copy(
-            "COPY votes (ballot_id, seq, voter_id, voter_tag, nonce, choice, at, previous_hash, hash)"
-            " FROM STDIN"
-        )
-        with copying as copy:
-            for seq, (voter, paper) in enumerate(cast, 1):
-                tag, choice = voter_tag(poll.id, voter, "n"), stored(paper)
-                at += timedelta(microseconds=1)
-                previous = head
-                head = vote_hash(previous, seq=seq, voter_tag=tag, choice=choice, at=at)
-                copy.write_row((poll.id, seq, voter, tag, "n", Jsonb(choice), at, previous, head))
+def fill(url: str, ballot_id: str, papers: Sequence[Paper], *, changed: int = 0) -> None:
+    """A sound chain of votes of new users; the last `changed` papers replace those of the first of them."""
+    voters = new_users(url, len(papers) - changed)
+    head, at = first_hash(ballot_id), datetime.now(UTC)
+    copying = (
+        "COPY votes (ballot_id, seq, voter_id, voter_tag, nonce, choice, at, previous_hash, hash)"
+        " FROM STDIN"
+    )
+    with psycopg.connect(url) as connection:
+        with connection.cursor().copy(copying) as copy:
+            for place, paper in enumerate(papers):
+                voter, seq = voters[place % len(voters)], place + 1
+                tag, choice = voter_tag(ballot_id, voter, "n"), stored(paper)
+                at, before = at + timedelta(microseconds=1), head
+                head = vote_hash(before, seq=seq, voter_tag=tag, choice=choice, at=at)
+                copy.write_row((ballot_id, seq, voter, tag, "n", Jsonb(choice), at, before, head))
         connection.execute(
             "UPDATE ballots SET vote_count = %s, voter_count = %s, head_hash = %s WHERE id = %s",
-            (len(cast), len(voters), head, poll.id),
+            (len(papers), len(voters), head, ballot_id),
         )
-    # As autovacuum does of itself after so many rows, only not at once.
-    with psycopg.connect(poll.house.settings.require_database_url(), autocommit=True) as connection:
+        # As autovacuum does by itself after so many rows, only not at once.
         connection.execute("ANALYZE votes")

@@ -43,6 +43,7 @@ CREATE INDEX ix_entries_creator_id_id ON entries (creator_id, id);
 CREATE TABLE entry_revisions (
     entry_id text NOT NULL,
     number integer NOT NULL,
+    title text NOT NULL,
     note text NOT NULL,
     files jsonb NOT NULL,
     content_sha256 text NOT NULL,
