@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from activities import payees
@@ -14,7 +15,7 @@ from activities.settlement import net_debts
 from activities.transitions import advance, close_when_empty, require_not_paused, timers
 from db.entries import contenders
 from db.queries import file_access
-from db.tables import Contest, Path
+from db.tables import Contest, EntryRevision, Path
 from domain import accounts
 from domain.ballot import BallotTerms
 from domain.contest import (
@@ -178,6 +179,8 @@ async def settle(
         deadlines=standing.deadlines,
         data=kept(standing).model_dump(mode="json"),
     )
+    if case.terms.sealed:
+        await _seal_again(case, case.state.winners - change.state.winners)
     if change.phase in HIDES_ENTRIES:
         await file_access.revoke(case.session, case.path.id)
     if over:
@@ -192,6 +195,16 @@ def _dated(case: Case, change: Change) -> ContestState:
     if change.phase is not case.phase and change.phase is Phase.CHOOSING:
         return change.state.model_copy(update={"choosing_since": case.at})
     return change.state
+
+
+async def _seal_again(case: Case, entry_ids: frozenset[str]) -> None:
+    """Entries that have lost their prize are for owner and operators only, as before."""
+    rows = await case.session.scalars(
+        select(EntryRevision.files).where(EntryRevision.entry_id.in_(entry_ids))
+    )
+    files = [str(file["id"]) for revision in rows for file in revision]
+    await file_access.revoke(case.session, case.path.id, files)
+    await file_access.grant(case.session, files, case.path.id, case.terms.owner_id)
 
 
 def _timers(case: Case, change: Change) -> tuple[Deadline, ...]:

@@ -85,12 +85,14 @@ async def objection_lapsed(case: Case) -> Change:
 
 
 async def entry_voided(case: Case) -> Change:
-    """The operators take a winning entry out: its prize goes on."""
+    """The operators take a winning entry out: its prize goes on; one that is paid already is clawed back first."""
     if case.act.objection_id is not None:
         await _rule(case, "upheld")
     entry_id = case.act.entry_id or ""
     prize = _prize_of(case.state, entry_id)
     await _take_out(case, entry_id, "void")
+    if prize.state is PrizeState.RELEASED:
+        await _claw_back(case, prize)
     if case.phase is Phase.CONTESTED:
         return Change(
             phase=Phase.CHOOSING,

@@ -21,7 +21,12 @@ from activities.contest_money import (
 from activities.losses import borne_by_payer, lost_before, lost_entry
 from activities.sales import sale_of
 from activities.settlement import refund_escrow
-from activities.tender_money import tender_funded, tender_refunded, tender_unfunded
+from activities.tender_money import (
+    tender_funded,
+    tender_payment_lost,
+    tender_refunded,
+    tender_unfunded,
+)
 from activities.transitions import advance, funded_key, happened, unfunded_key
 from db.tables import Path, Payment, Refund
 from domain import contest, tender
@@ -204,6 +209,12 @@ HOOKS: dict[str, PathHooks] = {
         contest.FINAL,
         lost=contest_bounty_lost,
     ),
-    "tender": PathHooks(tender_funded, tender_unfunded, tender_refunded, tender.FINAL),
+    "tender": PathHooks(
+        tender_funded,
+        tender_unfunded,
+        tender_refunded,
+        tender.FINAL,
+        lost=tender_payment_lost,
+    ),
 }
 """By kind of path."""

@@ -1,4 +1,4 @@
-"""What a tender does when its deposit or a milestone is paid or not, and when a refund has ended."""
+"""What a tender does when its deposit or a milestone is paid, not paid, or taken back by the buyer's bank."""
 
 from __future__ import annotations
 
@@ -7,17 +7,22 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from activities.escrow import refund_ended, return_late_money
-from activities.tender_case import Case, Change, funded, load, settle
+from activities import payees
+from activities.escrow import held, refund_ended, return_late_money
+from activities.losses import borne_by_payer, lost_entry
+from activities.tender_case import Case, Change, back_to_buyer, funded, load, settle
 from activities.tender_work import carried_out, told
 from activities.transitions import funded_key, recall, unfunded_key
 from db.queries import file_access
 from db.tables import MilestoneRow, Path, Payment, Refund
-from db.tender_rows import work_of
-from domain.milestones import State, move
+from db.tender_rows import store_work, work_of
+from domain import accounts
+from domain.chargebacks import Lost
+from domain.milestones import Moved, State, charged_back, move
 from domain.path import Standing
 from domain.payments import FollowPayment, PaymentOutcome, Purpose
-from domain.tender import FINAL, Event, Phase
+from domain.postings import JournalEntry
+from domain.tender import FINAL, Event, Phase, forfeit, release_entry
 from domain.tender_deadlines import phase_deadlines
 from domain.tender_messages import TenderAct
 
@@ -73,7 +78,75 @@ async def tender_refunded(session: AsyncSession, path: Path, refund: Refund, at:
     await refund_ended(session, path, refund, at, over=Phase(path.phase) in FINAL)
 
 
+async def tender_payment_lost(
+    session: AsyncSession, path: Path, payment: Payment, lost: Lost
+) -> Standing | None:
+    """The buyer's bank keeps what it took: what was not released pays, the buyer owes the rest, and the tender ends.
+
+    Of what is left, what was shown goes to the worker, who also gets half of the deposit; the rest goes back.
+    """
+    if Phase(path.phase) in FINAL:
+        await borne_by_payer(session, path, payment, lost)
+        return None
+    case = await load(
+        session,
+        path,
+        event=Event.CHARGED_BACK,
+        key=f"{lost.key}/ended",
+        at=lost.at,
+        act=TenderAct(actor="provider"),
+    )
+    # Until a bidder has taken the work on nobody but the buyer has a claim.
+    worker_id = case.row.worker_id if case.phase in _WITH_WORKER else None
+    if worker_id is not None:
+        await payees.payee_account(session, worker_id)
+    of_milestone = _is_milestone(payment)
+    number = await _number_of(session, payment) if of_milestone else None
+    moved = charged_back(await work_of(session, case.row), number, lost.amount)
+    await store_work(session, case.row, moved.work)
+    [deposit] = await held(session, path, case.terms.deposit_account)
+    unreleased = moved.taken if of_milestone else deposit
+    entry = await lost_entry(
+        session, path, payment, lost, payee=case.terms.buyer_id, unreleased=unreleased
+    )
+    if not of_milestone:
+        deposit -= min(deposit, lost.amount)
+    case.row.end_reason = Event.CHARGED_BACK
+    change = Change(
+        phase=moved.phase,
+        summary="The buyer's bank has taken money back; the tender ends",
+        earner=worker_id,
+        work=moved.work,
+    )
+    return await settle(case, await _divided(case, change, moved, deposit, entry))
+
+
+async def _divided(
+    case: Case, change: Change, moved: Moved, deposit: int, lost: JournalEntry
+) -> Change:
+    """What a lost payment has left over, divided; `deposit` is what is left of it."""
+    change.entries.append(lost)
+    back = deposit
+    if change.earner is not None:
+        worker = accounts.payable(change.earner)
+        if moved.released:
+            change.entries.append(
+                release_entry(case.terms, worker, moved.released, f"{case.key}/release")
+            )
+        if deposit:
+            share, back = forfeit(case.terms, worker, f"{case.key}/forfeit", held=deposit)
+            change.entries.append(share)
+    for amount, source in (
+        (moved.refunded, accounts.escrow(case.path.id)),
+        (back, case.terms.deposit_account),
+    ):
+        if amount:
+            change.returns.append(await back_to_buyer(case, amount, source))
+    return change
+
+
 _NOBODY = TenderAct(actor="system")
+_WITH_WORKER = frozenset({Phase.ACCEPTED, Phase.IN_PROGRESS})
 
 
 def _is_milestone(payment: Payment) -> bool:
@@ -90,6 +163,14 @@ async def _awaited(case: Case, payment: Payment) -> int | None:
         )
     )
     return number
+
+
+async def _number_of(session: AsyncSession, payment: Payment) -> int | None:
+    """The milestone that the payment was for; None when that plan has been given up."""
+    found: int | None = await session.scalar(
+        select(MilestoneRow.number).where(MilestoneRow.payment_id == payment.id)
+    )
+    return found
 
 
 async def _opened(case: Case) -> Change:

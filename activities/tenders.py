@@ -221,7 +221,8 @@ async def _award_accepted(case: Case) -> Change:
     first = work.milestone(1)
     return Change(
         phase=Phase.ACCEPTED,
-        summary=f"The bidder takes the work on; the buyer is asked to pay {case.money(first.amount)} for milestone 1",
+        # Without the amount: the timeline is everybody's again if the bidder steps back.
+        summary="The bidder takes the work on; the buyer is asked to pay milestone 1",
         collections=(await ask_for_payment(case, first),),
         deadlines=milestone_deadlines(
             case.terms, worker_id, work, case.at, frozenset({first.number})

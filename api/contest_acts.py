@@ -121,6 +121,9 @@ async def void_winner(
         update={"workflow_id": reopened_workflow_id(contest_workflow_id(contest_id), number)}
     )
     start = ContestStart(
-        contest_id=contest_id, owner_id=terms.owner_id, reopening=Reopening(number=number)
+        contest_id=contest_id,
+        owner_id=terms.owner_id,
+        title=terms.title,
+        reopening=Reopening(number=number),
     )
     await begin(services, opening, start, Contest.take_award_back, act, update_id)

@@ -157,7 +157,7 @@ async def fund_contest(
         await begin(
             services,
             opening_of(terms),
-            ContestStart(contest_id=contest_id, owner_id=user.id),
+            ContestStart(contest_id=contest_id, owner_id=user.id, title=terms.title),
             Contest.fund,
             ContestAct(**act.model_dump(), funding=wish),
             update_id,

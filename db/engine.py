@@ -36,7 +36,8 @@ class Database:
             sqlalchemy_url(url),
             pool_size=pool_size,
             max_overflow=pool_size,
-            pool_timeout=5,
+            # A crowd in the last second before a deadline queues here; turned away it would be late.
+            pool_timeout=30,
             pool_pre_ping=True,
             connect_args={"connect_timeout": 5, "application_name": "baigong"},
         )

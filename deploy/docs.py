@@ -8,8 +8,8 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from domain import ballot, milestones, sale, tender
-from domain.policy import BallotPolicy, SalePolicy, TenderPolicy
+from domain import ballot, contest, milestones, sale, tender
+from domain.policy import BallotPolicy, ContestPolicy, SalePolicy, TenderPolicy
 
 DOCS = Path(__file__).parent.parent / "docs"
 BEGIN = "<!-- generated: python -m deploy.docs -->\n"
@@ -66,8 +66,26 @@ def percent(basis_points: int) -> str:
     return f"{whole}.{hundredths:02d} %"
 
 
+def contest_section() -> str:
+    """The contest's state diagram, its windows and its commission, as the code has them."""
+    arrows = [
+        f"{old} --> {new}: {event}"
+        for (old, event), phases in contest.TRANSITIONS.items()
+        for new in sorted(phases)
+    ]
+    policy = ContestPolicy()
+    nudges = ", ".join(_duration(offset) for offset in policy.nudge_seconds)
+    return (
+        diagram(contest.Phase.DRAFT, arrows, contest.FINAL)
+        + windows(policy, "CONTEST_POLICY")
+        + f"\nReminders after {nudges} (`BAIGONG_CONTEST_POLICY__NUDGE_SECONDS`). Commission: "
+        f"{percent(policy.fee_basis_points)} of what is released.\n"
+    )
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "sale.md": sale_section,
+    "contest.md": contest_section,
     "ballot.md": ballot_section,
     "tender.md": tender_section,
 }
@@ -88,7 +106,7 @@ def windows(policy: BaseModel, setting: str) -> str:
     lines += [
         f"| {_words(name)} | {_duration(getattr(policy, name))} | `BAIGONG_{setting}__{name.upper()}` |"
         for name in type(policy).model_fields
-        if name.endswith("_seconds")
+        if name.endswith("_seconds") and isinstance(getattr(policy, name), int)
     ]
     return "\n".join([*lines, ""])
 

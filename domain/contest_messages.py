@@ -63,6 +63,7 @@ class ContestStart(Message):
 
     contest_id: str
     owner_id: str
+    title: str = ""
     reopening: Reopening | None = None
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
+from itertools import pairwise
 
 from domain.errors import AmountOutOfRange, LimitReached, NotFound, WrongPhase
 from domain.model import Instant, Message
@@ -136,6 +137,8 @@ class Moved(Message):
     """Leaves the escrow for the worker, commission included."""
     refunded: int = 0
     """Leaves the escrow for the buyer."""
+    taken: int = 0
+    """Leaves the escrow for the buyer's bank."""
     deposit: DepositFate = DepositFate.KEPT
     asks_for: int | None = None
     """The milestone whose payment is asked for now."""
@@ -237,6 +240,67 @@ def move(
         case _:
             raise _impossible(found, event)
     return _going_on(moved)
+
+
+def charged_back(work: Work, number: int | None, amount: int) -> Moved:
+    """The buyer's bank keeps so much of a milestone's payment (None: of another payment); the tender ends.
+
+    The bank's part comes out of what the escrow holds of that payment, then out of what would go back to the buyer all
+    the same. Of the rest, what was shown is the worker's, as when nobody answers, and what was not goes back. The fate
+    of the deposit is left to the caller.
+    """
+    left = {each.number: _holds(each) for each in work.milestones if each.state not in ENDED}
+    shown = {each for each in left if _is_shown(work.milestone(each))}
+    taken = dict.fromkeys(left, 0)
+    if number is not None:
+        holder, own = _own_part(work, number)
+        most = {holder: own, **{each: left[each] for each in left if each not in shown}}
+        for each in sorted(most, key=lambda other: other != holder):
+            if each in left:
+                taken[each] = min(most[each], amount - sum(taken.values()))
+    changed = []
+    for each, held in left.items():
+        released = held - taken[each] if each in shown else 0
+        paid = work.milestone(each).state not in _UNPAID
+        state = State.RELEASED if released else State.REFUNDED if paid else State.DROPPED
+        update = {"state": state, "released": released, "refunded": held - released}
+        changed.append(work.milestone(each).model_copy(update=update))
+    return Moved(
+        work=_with(work, *changed, ending=Phase.FAILED),
+        phase=Phase.FAILED,
+        released=sum(each.released for each in changed),
+        refunded=sum(each.refunded for each in changed) - sum(taken.values()),
+        taken=sum(taken.values()),
+        changed=frozenset(left),
+    )
+
+
+def _holds(found: Milestone) -> int:
+    return found.carried if found.state in _UNPAID else found.total
+
+
+def _is_shown(found: Milestone) -> bool:
+    """Whether the worker has shown something that waits for the buyer's word, or for changes in time."""
+    looked_at = (State.SUBMITTED, State.CHANGES_REQUESTED)
+    return found.state in looked_at or (
+        found.state is State.DISPUTED and has_something_to_show(found)
+    )
+
+
+def _own_part(work: Work, number: int) -> tuple[int, int]:
+    """How much the escrow still holds of a milestone's own payment, and in which milestone: it may have rolled on.
+
+    What was paid first is released first.
+    """
+    found = work.milestone(number)
+    part, newer = found.amount, 0
+    for each, following in pairwise(work.milestones[number - 1 :]):
+        if each.state is not State.RELEASED:
+            break
+        found, rolled = following, following.carried
+        part = min(part, max(rolled - newer, 0))
+        newer = min(newer, rolled) + following.amount
+    return found.number, 0 if found.state in ENDED else part
 
 
 def has_something_to_show(found: Milestone) -> bool:

@@ -114,7 +114,7 @@ class ContestPolicy(Message):
     """Entries of one creator that count at the same time."""
     fee_basis_points: BasisPoints = 1_000
     """The platform's commission, taken out of what is released."""
-    grace_seconds: Annotated[int, Field(ge=0, le=300)] = 10
+    grace_seconds: Annotated[int, Field(ge=0, le=300)] = 60
     """How long after a deadline for entries what had arrived in time is still being written down."""
     poll_first_seconds: Annotated[int, Field(ge=1, le=_DAY)] = 30
     provider_silence_seconds: Annotated[int, Field(ge=1, le=30 * _DAY)] = _HOUR

@@ -42,7 +42,7 @@ class Phase(StrEnum):
     CANCELLED = "cancelled"
     EXPIRED = "expired"
     FAILED = "failed"
-    """The buyer did not pay a milestone."""
+    """The buyer did not pay a milestone, or their bank has taken money back for good."""
 
 
 FINAL = frozenset({Phase.COMPLETED, Phase.CANCELLED, Phase.EXPIRED, Phase.FAILED})
@@ -79,6 +79,8 @@ class Event(StrEnum):
     DISPUTED = "disputed"
     RULED = "ruled"
     RULING_LAPSED = "ruling_lapsed"
+    CHARGED_BACK = "charged_back"
+    """The buyer's bank keeps what it has taken back."""
 
 
 _P = Phase
@@ -119,6 +121,10 @@ TRANSITIONS: dict[tuple[Phase, Event], frozenset[Phase]] = {
     (_P.IN_PROGRESS, Event.DISPUTED): _WORK,
     (_P.IN_PROGRESS, Event.RULED): _ANY_END,
     (_P.IN_PROGRESS, Event.RULING_LAPSED): _ANY_END,
+    **{
+        (phase, Event.CHARGED_BACK): frozenset({_P.FAILED})
+        for phase in (_P.OPEN, _P.SELECTING, _P.AWARDED, _P.ACCEPTED, _P.IN_PROGRESS)
+    },
 }
 """The whole state machine of the path; what each milestone can do is domain.milestones.TRANSITIONS."""
 
@@ -271,10 +277,16 @@ def require_plan(award: Award, price: int, field: str = "milestones") -> None:
         )
 
 
-def forfeit(terms: TenderTerms, worker: Account, key: str) -> tuple[JournalEntry, int]:
-    """Half of the deposit for the worker, the odd unit theirs; and what goes back to the buyer, minor units."""
-    back = terms.deposit // 2
-    share = Share(account=worker, amount=terms.deposit - back)
+def forfeit(
+    terms: TenderTerms, worker: Account, key: str, *, held: int | None = None
+) -> tuple[JournalEntry, int]:
+    """Half of the deposit for the worker, the odd unit theirs; and what goes back to the buyer, minor units.
+
+    `held`: what there is of it, above 0, if not all.
+    """
+    deposit = terms.deposit if held is None else held
+    back = deposit // 2
+    share = Share(account=worker, amount=deposit - back)
     return _from_deposit(terms, share, key), back
 
 

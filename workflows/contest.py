@@ -44,6 +44,7 @@ class Contest(Story[ContestAct]):
         super().__init__()
         self.start = start
         self.initiator = start.owner_id
+        self.called = start.title or self.called
         self.crowd: BallotOutcome | None = None
         self.is_begun = False
         if start.reopening is not None:

@@ -75,7 +75,7 @@ def describe_standing(standing: Standing, now: datetime) -> str:
     if standing.over:
         lines.append("- Finished; nothing is waited for")
     for receipt in standing.deadlines:
-        days = max(0, (receipt.due_at - now).days)
+        days = days_until(receipt.due_at, now)
         about = f" ({receipt.subject})" if receipt.subject else ""
         lines += [
             f"- Deadline: **{receipt.name}{about}, {in_words(receipt.due_at)}** "
@@ -86,6 +86,11 @@ def describe_standing(standing: Standing, now: datetime) -> str:
         ]
     lines += [f"- {as_markdown(fact)}" for fact in standing.facts]
     return "\n".join(lines)
+
+
+def days_until(moment: datetime, now: datetime) -> int:
+    """How many days are left, a begun one counted."""
+    return max(0, -int((now - moment).total_seconds() // 86_400))
 
 
 def standing_attributes(

@@ -31,7 +31,7 @@ with workflow.unsafe.imports_passed_through():
     from runtime.temporal import as_application_error, start_attributes
     from workflows.following import Attended, in_words, reason_of, uninterrupted
     from workflows.names import payment_workflow_id, refund_workflow_id
-    from workflows.narration import describe_standing, standing_attributes
+    from workflows.narration import days_until, describe_standing, standing_attributes
     from workflows.payment import Payment
     from workflows.refund import Refund
 
@@ -63,6 +63,7 @@ class Story(Attended, Generic[ActT]):
         self.open_payments: dict[str, workflow.ChildWorkflowHandle[Payment, PaymentOutcome]] = {}
         self.errands: list[asyncio.Task[None]] = []
         self.initiator = ""
+        self.called = "the path"
 
     # What each path brings.
 
@@ -113,7 +114,7 @@ class Story(Attended, Generic[ActT]):
         return Watch(
             standing=self.standing,
             waits_for=", ".join(due.stopped_by) if due else "",
-            days_left=max(0, (due.due_at - workflow.now()).days) if due else None,
+            days_left=days_until(due.due_at, workflow.now()) if due else None,
             if_nothing_comes=due.outcome if due else "",
             is_paused=self.paused,
         )
@@ -123,6 +124,11 @@ class Story(Attended, Generic[ActT]):
     async def stay_in(self, *phases: str) -> None:
         """Stays while the path stands in one of these phases; whatever is overdue happens."""
         while self.stands_in(*phases):
+            if workflow.cancellation_reason() is not None:
+                # It may have come while a transition was under way, which it does not interrupt.
+                await self.heed_cancellation()
+                if not self.stands_in(*phases):
+                    return
             due = self.next_deadline()
             if await self.passes(due) and due is not None:
                 await self.bring_about(due.event, subject=due.subject, over=self.has_moved())
@@ -341,7 +347,7 @@ class Story(Attended, Generic[ActT]):
     @property
     def title(self) -> str:
         """What the path is about, in a few words."""
-        return self.standing.title if self.standing else "the path"
+        return (self.standing.title if self.standing else "") or self.called
 
     async def answered(self, work: Awaitable[Standing]) -> Standing:
         """The standing that work brings, with what it asks for on its way: payments are presented before the answer."""

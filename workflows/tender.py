@@ -1,8 +1,9 @@
 """Tender 招标: a buyer describes work, makers bid under seal, one is chosen, and the work is paid milestone by milestone.
 
 funding -> open -> selecting -> awarded -> accepted -> in_progress -> completed. No bids or nobody chosen -> expired; a
-bidder who does not keep an award gives way to the next; a milestone not paid -> failed, and half of the deposit goes
-to the worker. The legal transitions are domain.tender.TRANSITIONS, those of a milestone domain.milestones.TRANSITIONS.
+bidder who does not keep an award gives way to the next; a milestone not paid, or money that the buyer's bank takes back
+for good -> failed, and half of the deposit goes to the worker. The legal transitions are domain.tender.TRANSITIONS,
+those of a milestone domain.milestones.TRANSITIONS.
 """
 
 from __future__ import annotations
@@ -51,6 +52,7 @@ class Tender(Story[TenderAct]):
             await self.answer()
             await self.first_payment()
         await self.work()
+        await self.withdraw("system", "the tender is over")
         await self.run_errands()
         return TenderEnd(phase=self.phase, refusal=self.refusal.message if self.refusal else None)
 

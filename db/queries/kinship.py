@@ -7,9 +7,11 @@ from collections.abc import Collection
 from sqlalchemy import (
     ARRAY,
     ColumnElement,
+    CompoundSelect,
     Select,
     Text,
     any_,
+    bindparam,
     literal,
     literal_column,
     select,
@@ -39,17 +41,37 @@ async def ties(session: AsyncSession, user_id: str, others: Others) -> list[Tie]
 async def _ties(
     session: AsyncSession, user_id: str, others: Others, limit: int | None = None
 ) -> list[Tie]:
+    asked: dict[str, str | list[str]] = {"user_id": user_id}
+    if isinstance(others, Select):
+        query = _ties_among(others)
+    else:
+        query = _TIES_AMONG_IDS
+        asked["others"] = list(others)
+    rows = await session.execute(query.limit(limit), asked)
+    return [Tie(other_id=other_id, kind=kind) for other_id, kind, _ in rows]
+
+
+def _ties_among(others: Select[str] | None) -> CompoundSelect[str, str, int]:
+    """The ties of :user_id to the users of a query, or to :others."""
     me, them = aliased(User), aliased(User)
     mine, theirs = aliased(PayoutDestination), aliased(PayoutDestination)
+    user_id = bindparam("user_id", type_=Text)
+
+    def among(column: InstrumentedAttribute[str]) -> ColumnElement[bool]:
+        if others is not None:
+            return column.in_(others)
+        # One array, not one parameter each: the number of others has no bound.
+        return column == any_(bindparam("others", type_=ARRAY(Text)))
+
     found = {
-        TieKind.SAME_PERSON: select(me.id).where(me.id == user_id, _among(me.id, others)),
+        TieKind.SAME_PERSON: select(me.id).where(me.id == user_id, among(me.id)),
         TieKind.SAME_IDENTITY: select(them.id)
         .join(me, me.identity_hash == them.identity_hash)
-        .where(me.id == user_id, them.id != user_id, _among(them.id, others)),
+        .where(me.id == user_id, them.id != user_id, among(them.id)),
         # Whatever became of a destination, and in any currency: it was theirs.
         TieKind.SAME_DESTINATION: select(theirs.user_id)
         .join(mine, mine.account_key == theirs.account_key)
-        .where(mine.user_id == user_id, theirs.user_id != user_id, _among(theirs.user_id, others)),
+        .where(mine.user_id == user_id, theirs.user_id != user_id, among(theirs.user_id)),
     }
     ranked = union_all(
         *(
@@ -59,14 +81,8 @@ async def _ties(
             for rank, (kind, query) in enumerate(found.items())
         )
     )
-    rows = await session.execute(
-        ranked.order_by(literal_column("3"), literal_column("1")).limit(limit)
-    )
-    return [Tie(other_id=other_id, kind=kind) for other_id, kind, _ in rows]
+    return ranked.order_by(literal_column("3"), literal_column("1"))
 
 
-def _among(column: InstrumentedAttribute[str], others: Others) -> ColumnElement[bool]:
-    if isinstance(others, Select):
-        return column.in_(others)
-    # One array, not one parameter each: the number of others has no bound.
-    return column == any_(literal(list(others), ARRAY(Text)))
+_TIES_AMONG_IDS = _ties_among(None)
+"""Built once: putting it together costs more than asking it."""

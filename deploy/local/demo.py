@@ -13,11 +13,11 @@ from rich.console import Console
 from rich.table import Table
 
 from deploy.local.errors import FAILED, USAGE, LocalError, settings_line
-from deploy.local.stories import sale
+from deploy.local.stories import contest, sale, tender
 from deploy.local.stories.stage import ShownAccount, ShownEvent, ShownTotal, Stage
 from runtime.settings import Settings
 
-STORIES = (*sale.STORIES,)
+STORIES = (*sale.STORIES, *contest.STORIES, *tender.STORIES)
 _OPERATOR = "admin"
 
 
@@ -51,7 +51,7 @@ def _require_running(settings: Settings) -> None:
 
 
 def _show_timeline(stage: Stage, console: Console, title: str, path_id: str) -> None:
-    events = stage.person(_OPERATOR).get_list(f"/v1/sales/{path_id}/timeline", ShownEvent)
+    events = stage.person(_OPERATOR).get_list(f"/v1/paths/{path_id}/timeline", ShownEvent)
     table = Table(title=f"{title} ({path_id})", title_justify="left")
     for column in ("at (UTC)", "who", "what", "phase"):
         table.add_column(column, overflow="fold")
@@ -62,7 +62,7 @@ def _show_timeline(stage: Stage, console: Console, title: str, path_id: str) -> 
 
 def _not_zero(stage: Stage, path_id: str) -> list[str]:
     """The accounts of an ended path that hold something, in words."""
-    accounts = stage.person(_OPERATOR).get_list(f"/v1/sales/{path_id}/balances", ShownAccount)
+    accounts = stage.person(_OPERATOR).get_list(f"/v1/paths/{path_id}/balances", ShownAccount)
     return [
         f"{line.account} {line.balance.text}"
         for line in accounts

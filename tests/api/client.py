@@ -165,6 +165,26 @@ class Api:
         )
         return tender_id, bid_id
 
+    async def contest(self, by: str) -> str:
+        """A draft of a contest; its id."""
+        body: Json = {"title": "A mark", "bounty": {"amount": 12_000, "currency": "CNY"}}
+        answer = await self.call("POST", "/v1/contests", by=by, json=body)
+        assert answer.status_code == 201, answer.text
+        return str(answer.json()["id"])
+
+    def entry(self, contest_id: str, creator_id: str) -> str:
+        """The contest opens, as its workflow would have written it down, and has an entry; its id."""
+        entry_id = new_id("ent")
+        self.execute("UPDATE paths SET phase = 'open' WHERE id = %s", contest_id)
+        self.execute(
+            "INSERT INTO entries (id, contest_id, creator_id, title, status, received_at)"
+            " VALUES (%s, %s, %s, 'Two strokes', 'entered', now())",
+            entry_id,
+            contest_id,
+            creator_id,
+        )
+        return entry_id
+
     def ballot(self, initiator_id: str, phase: str) -> str:
         """A ballot as its workflow would have written it down; its id."""
         ballot_id = new_id("bal")

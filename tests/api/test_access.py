@@ -121,6 +121,25 @@ ROUTES = {
     "/v1/tenders/{tender}/timeline": (401, 403, 200, 200, 200, 403),
     "/v1/tenders/{tender}/statement": (401, 403, 200, 200, 200, 403),
     "/v1/tenders/{tender}/balances": (401, 403, 200, 200, 200, 403),
+    "/v1/contests": (401, 200, 200, 200, 200, 200),
+    "/v1/contests?mine=true": (401, 200, 200, 200, 200, 200),
+    "/v1/contests/{contest_draft}": (401, 404, 200, 404, 200, 404),
+    "/v1/contests/{contest_draft}/entries": (401, 404, 200, 404, 200, 404),
+    "/v1/contests/{contest_draft}/hand-overs": (401, 404, 200, 404, 200, 404),
+    "/v1/contests/{contest_draft}/objections": (401, 404, 200, 404, 200, 404),
+    "/v1/contests/{contest_draft}/deadlines": (401, 404, 200, 404, 200, 404),
+    "/v1/contests/{contest_draft}/timeline": (401, 404, 200, 404, 200, 404),
+    "/v1/contests/{contest_draft}/statement": (401, 404, 200, 404, 200, 404),
+    "/v1/contests/{contest_draft}/balances": (401, 404, 200, 404, 200, 404),
+    "/v1/contests/{contest}": (401, 200, 200, 200, 200, 200),
+    "/v1/contests/{contest}/entries": (401, 200, 200, 200, 200, 200),
+    "/v1/contests/{contest}/entries/{entry}": (401, 404, 200, 200, 200, 404),
+    "/v1/contests/{contest}/hand-overs": (401, 403, 200, 200, 200, 403),
+    "/v1/contests/{contest}/objections": (401, 200, 200, 200, 200, 200),
+    "/v1/contests/{contest}/deadlines": (401, 200, 200, 200, 200, 200),
+    "/v1/contests/{contest}/timeline": (401, 200, 200, 200, 200, 200),
+    "/v1/contests/{contest}/statement": (401, 403, 200, 200, 200, 403),
+    "/v1/contests/{contest}/balances": (401, 403, 200, 200, 200, 403),
     "/v1/ballots": (401, 200, 200, 200, 200, 200),
     "/v1/ballots/{draft}": (401, 404, 200, 404, 200, 404),
     "/v1/ballots/{draft}/timeline": (401, 404, 200, 404, 200, 404),
@@ -148,7 +167,10 @@ async def test_routes(api: Api) -> None:
         "draft": api.ballot(ids["buyer"], "draft"),
         "open": api.ballot(ids["buyer"], "open"),
         "ballot": api.ballot(ids["buyer"], "notice"),
+        "contest_draft": await api.contest("buyer"),
+        "contest": await api.contest("buyer"),
     }
+    made["entry"] = api.entry(made["contest"], ids["seller"])
     for name, phase in (("_draft", "draft"), ("_open", "open"), ("", "in_progress")):
         made[f"tender{name}"], made[f"bid{name}"] = api.tender(ids["buyer"], ids["seller"], phase)
     for route, statuses in ROUTES.items():

@@ -13,6 +13,10 @@ NASTY: list[object] = [
     "'; DROP TABLE users; --", [], [None], {"": 0}, [0] * 200, new_id("usr"),
 ]  # fmt: skip
 IN_ADDRESS = ["0", "-1", "\x00", "\ud7ff", "..", "x" * 3_000, "'", "%", "é", new_id("sal"), "CNY"]
+IDS = (
+    ("sal", "path"), ("sal", "sale"), ("lst", "listing"), ("usr", "user"), ("con", "contest"),
+    ("ent", "entry"), ("obj", "objection"), ("fil", "file"),
+)  # fmt: skip
 BODIES: dict[tuple[str, str], Json] = {
     ("post", "/v1/listings"): {
         **LISTING,
@@ -31,6 +35,20 @@ BODIES: dict[tuple[str, str], Json] = {
         "automatic": True,
     },
     ("patch", "/v1/me"): {"display_name": "Lin"},
+    ("post", "/v1/contests"): {
+        "title": "A mark",
+        "brief": "Ink.",
+        "bounty": {"amount": 12_000, "currency": "CNY"},
+        "prizes": [12_000],
+        "guaranteed": True,
+        "sealed": True,
+        "rounds": 1,
+        "max_finalists": 6,
+        "entries_each": 5,
+        "file_ids": [],
+        "licence": None,
+        "windows": {"entry_seconds": 86_400},
+    },
 }
 
 
@@ -63,7 +81,7 @@ async def _with_parameter(api: Api, method: str, path: str, parameter: Json, val
     """The status of an operation with one parameter changed and good values for the others in the path."""
     name, place = parameter["name"], parameter["in"]
     address = path.replace(f"{{{name}}}", quote(value, safe="")) if place == "path" else path
-    for prefix, word in (("sal", "path"), ("sal", "sale"), ("lst", "listing"), ("usr", "user")):
+    for prefix, word in IDS:
         address = address.replace(f"{{{word}_id}}", new_id(prefix))
     headers, params = {}, {}
     if place == "query":

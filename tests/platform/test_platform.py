@@ -13,7 +13,7 @@ from playwright.async_api import Page, async_playwright, expect
 
 from deploy.local.profile import PROJECT
 from deploy.local.stories import sale as stories
-from deploy.local.stories.stage import Id, ShownSale, Stage
+from deploy.local.stories.stage import Id, ShownContest, ShownSale, Stage
 from runtime.settings import Settings
 from tests.platform.conftest import RunningPlatform
 from tests.waiting import eventually
@@ -80,6 +80,48 @@ async def test_an_operator_reads_a_sale_in_the_temporal_ui(
         await browser.close()
 
 
+@pytest.mark.skipif(CHROMIUM is None, reason="Debian's chromium is not installed")
+async def test_an_operator_reads_a_contest_in_the_temporal_ui(
+    platform: RunningPlatform, tmp_path: Path
+) -> None:
+    """Phase, days left, and what silence will do."""
+    contest = _open_contest(platform)
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        page = await browser.new_page(viewport={"width": 1_500, "height": 1_400})
+        address = f"{platform.url('TEMPORAL_UI')}/namespaces/default/workflows"
+        await page.goto(f"{address}/contest-{contest.id}")
+        timer = "A mark for a tea house, CNY 1,000.00: entries ends"
+        await expect(page.locator("body")).to_contain_text(timer, timeout=30_000)
+        await page.get_by_text("User Metadata").click()
+        for words in (
+            "CNY 1,000.00: A mark for a tea house",
+            "open",
+            "(7 days left on ",
+            "If nothing comes: Entries close and the owner chooses; without a single valid entry the owner gets "
+            "everything back.",
+            "Bounty: CNY 1,000.00, guaranteed, sealed entries",
+        ):
+            await eventually(partial(_shows, page, words), within_seconds=30, what=words)
+        await page.screenshot(path=tmp_path / "contest.png", full_page=True)
+        await browser.close()
+
+
+def _open_contest(platform: RunningPlatform) -> ShownContest:
+    """A contest with the platform's own windows that takes entries."""
+    stage = _stage(platform)
+    owner = stage.person("hua")
+    body = {"title": "A mark for a tea house", "bounty": {"amount": 100_000}}
+    draft = owner.post("/v1/contests", ShownContest, body)
+    signed = {"licence_sha256": draft.licence.sha256}
+    stage.pay(owner.post(f"/v1/contests/{draft.id}/fund", ShownContest, signed))
+    return stage.until(
+        lambda: owner.get(f"/v1/contests/{draft.id}", ShownContest),
+        lambda seen: seen.phase == "open",
+        "the contest opens",
+    )
+
+
 async def _shows(page: Page, words: str) -> bool:
     """Whether the words stand anywhere on the page; the UI shows markdown in frames of its own."""
     texts = [await frame.locator("body").inner_text() for frame in page.frames]
@@ -94,15 +136,20 @@ async def _finds_it_in_the_list(page: Page, address: str, sale: ShownSale) -> No
 
 def _accepted_sale(platform: RunningPlatform) -> ShownSale:
     """A sale that waits for its shipment."""
-    settings = Settings(
-        api_port=int(platform.environment["BAIGONG_API_PORT"]),
-        issuer_port=int(platform.environment["BAIGONG_ISSUER_PORT"]),
-        sandbox_port=int(platform.environment["BAIGONG_SANDBOX_PORT"]),
-    )
-    stage = Stage(settings, say=lambda words: None)
+    stage = _stage(platform)
     maker, buyer = stage.person("hua"), stage.person("jun")
     lamp = maker.post("/v1/listings", Id, stories.LAMP)
     sale = buyer.post("/v1/sales", ShownSale, {"lines": [{"listing_id": lamp.id}]})
     stage.pay(sale)
     stage.until_phase(buyer, sale, "paid")
     return maker.post(f"/v1/sales/{sale.id}/accept", ShownSale)
+
+
+def _stage(platform: RunningPlatform) -> Stage:
+    """The running platform, seen from a front end."""
+    settings = Settings(
+        api_port=int(platform.environment["BAIGONG_API_PORT"]),
+        issuer_port=int(platform.environment["BAIGONG_ISSUER_PORT"]),
+        sandbox_port=int(platform.environment["BAIGONG_SANDBOX_PORT"]),
+    )
+    return Stage(settings, say=lambda words: None)

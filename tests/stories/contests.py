@@ -14,6 +14,8 @@ from tests.stories.house import DAY, House, Json
 from tests.waiting import eventually
 
 BOUNTY = 100_000
+GRACE = 60
+"""How long after the deadline entries that arrived in time are still written down, seconds."""
 
 
 def stranger(role: str) -> str:
@@ -159,7 +161,7 @@ class Show:
 
     async def entries_close(self) -> None:
         """The time for entries passes, and what was on its way is in."""
-        await self.let_pass(7 * DAY + 10)
+        await self.let_pass(7 * DAY + GRACE)
 
     async def file(self, by: str, color: str | None = None) -> str:
         """A private picture of somebody's; its id."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from domain.ids import new_id
@@ -157,7 +159,8 @@ async def test_what_the_owner_cannot_sort(house: House) -> None:
     [foreign] = [entry["id"] for entry in another.entries.values()]
     await house.post(f"{show.path}/entries/{ids[third]}/withdraw", by=third)
     before = traces(show)
-    for verb, more in (("shortlist", {}), ("eliminate", {"reason": "taste"})):
+    sorting: dict[str, Json] = {"shortlist": {}, "eliminate": {"reason": "taste"}}
+    for verb, more in sorting.items():
         bad = [(ids[first], foreign), (ids[first], new_id("ent"))]
         for entry_ids in bad:
             answer = await show.tries(verb, entry_ids=entry_ids, **more)
@@ -232,10 +235,10 @@ async def test_awards_that_cannot_be(house: House) -> None:
     await show.until("choosing")
 
     async def refused_awards(
-        awards: list[tuple[int, str]], code: str, field: str, **more: object
+        awards: list[tuple[int, str]], code: str, field: str, runners_up: Sequence[str] = ()
     ) -> None:
         body = [{"prize": prize, "entry_id": entry} for prize, entry in awards]
-        await refuses(show, "announce", code, field, awards=body, **more)
+        await refuses(show, "announce", code, field, awards=body, runners_up=list(runners_up))
 
     for wrong in (put_aside, gone, void, foreign, new_id("ent")):
         await refused_awards([(1, first), (2, wrong)], INVALID, "awards[1].entry_id")

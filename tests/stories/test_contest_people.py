@@ -17,7 +17,7 @@ from tests.stories.contest_checks import (
 )
 from tests.stories.contests import BOUNTY, Show, funded, released, sent_back, stranger
 from tests.stories.deals import refused
-from tests.stories.house import DAY, House
+from tests.stories.house import DAY, House, Json
 from tests.waiting import eventually
 
 HURRIED: dict[str, Any] = {"windows": {"choose_seconds": DAY}}
@@ -40,9 +40,10 @@ async def test_nobody_enters_a_contest_of_their_own(house: House) -> None:
     await same_bank(house, show.owner, roommate)
     owner_id = await show.user_id(show.owner)
     for barred in (show.owner, twin, roommate):
-        work = {"file_ids": [await show.file(barred)]}
+        file_ids = [await show.file(barred)]
         before = traces(show)
-        problem = await refused(await try_enter(show, barred, **work), 403, "self_dealing")
+        answer = await try_enter(show, barred, file_ids=file_ids)
+        problem = await refused(answer, 403, "self_dealing")
         assert owner_id not in json.dumps(problem), "who it is, operators see"
         assert traces(show) == before
     assert await refusals_of(show) == [
@@ -184,7 +185,7 @@ async def test_a_frozen_owner_does_not_fund_a_draft(house: House) -> None:
 async def test_a_frozen_creator_hands_in_nothing_but_may_withdraw(house: House) -> None:
     show = await Show.with_entries(house, 1)
     [creator] = show.creators
-    work = {"title": "Again", "file_ids": [await show.file(creator)]}
+    work: Json = {"title": "Again", "file_ids": [await show.file(creator)]}
     await freeze(show, creator)
     before = traces(show)
     await refused(await try_enter(show, creator, **work), 403, "account_frozen")

@@ -9,11 +9,10 @@ import httpx
 
 from domain.ids import new_id
 from tests.stories.contest_checks import ADMIN, object_to, on_entry, traces, try_enter
-from tests.stories.contests import BOUNTY, Show, released, stranger
+from tests.stories.contests import BOUNTY, GRACE, Show, released, stranger
 from tests.stories.deals import refused
 from tests.stories.house import DAY, House, Json
 
-GRACE = 10
 # phase: what is possible in it; everything else is refused. "review" is hand_over after the winner has delivered.
 POSSIBLE = {
     "draft": "change fund cancel",
@@ -116,7 +115,9 @@ async def refused_so(answer: httpx.Response, act: str, phase: str) -> Json:
     assert answer.status_code == 409, f"{act} in {phase}: {answer.status_code} {answer.text}"
     problem: Json = answer.json()
     assert problem["code"] == "wrong_phase", f"{act} in {phase}: {problem}"
-    assert problem["field"] in ("phase", "prize", "entry_ids", "guaranteed"), f"{act} in {phase}: {problem}"
+    assert problem["field"] in ("phase", "prize", "entry_ids", "guaranteed"), (
+        f"{act} in {phase}: {problem}"
+    )
     return problem
 
 

@@ -9,7 +9,7 @@ from tests.stories.deals import refused
 from tests.stories.house import DAY, House, Json
 
 PICKING = 4 * DAY
-FINAL = 3 * DAY + 10
+FINAL = 3 * DAY + 60
 
 
 def ids(show: Show, *places: int) -> list[str]:

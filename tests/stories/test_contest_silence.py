@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 
-from tests.stories.contests import BOUNTY, Show, funded, released, sent_back, stranger
+from tests.stories.contests import BOUNTY, GRACE, Show, funded, released, sent_back, stranger
 from tests.stories.deals import refused
 from tests.stories.house import DAY, House, Json
 from tests.waiting import eventually
 
 BRIEF = 6 * DAY
 """A time to choose without reminders: each timer that fires costs a test a second."""
+FINAL_ROUND = 3 * DAY + GRACE
 SEVEN = [12_858, *[12_857] * 6]
 """The worked example: 100,000, commission 10 %, seven people."""
 
@@ -108,7 +109,7 @@ async def test_a_guaranteed_bounty_is_shared_by_the_finalists(house: House) -> N
     await show.entries_close()
     await show.until("picking")
     await show.act("finalists", entry_ids=[show.entries[c]["id"] for c in finalists])
-    await show.let_pass(3 * DAY + 10 + BRIEF)
+    await show.let_pass(3 * DAY + 60 + BRIEF)
     await show.ended("split")
     assert await show.postings() == [
         *funded(),
@@ -211,7 +212,7 @@ async def test_a_refundable_bounty_is_guaranteed_once_the_final_round_has_begun(
     assert (await show.until("picking"))["guaranteed"] is False
     await show.act("finalists", entry_ids=[show.entries[show.creators[1]]["id"]])
     assert (show.contest["guaranteed"], show.contest["refundable_until"]) == (True, None)
-    await show.let_pass(3 * DAY + 10)
+    await show.let_pass(3 * DAY + 60)
     await show.until("choosing")
     await refused(await show.tries("take-back"), 409, "wrong_phase", "guaranteed")
     await silence(show)

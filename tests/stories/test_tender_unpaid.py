@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from tests.api.client import assert_problem
+from tests.stories.chargebacks import decided, opened
 from tests.stories.house import House
 from tests.stories.jobs import (
     DAY,
@@ -137,3 +139,31 @@ async def test_a_buyer_who_was_never_shown_where_to_pay_loses_nothing(house: Hou
     await house.sandbox.delete(f"/v1/behaviours/{switched['id']}")
     await job.ended("failed", PAID, BACK)
     assert await house.payable(job.worker) == 0
+
+
+async def test_a_milestone_whose_bank_takes_the_money_back_for_a_while_waits_and_goes_on(
+    house: House,
+) -> None:
+    job = await Job.working(house, 30_000)
+    await job.shown(1)
+    before = (await job.deadlines())["approval"]["due_at"]
+    payment = (await job.now())["milestones"][0]["payment"]
+    dispute = await opened(house, {"id": job.id, "payment": payment})
+    watch = house.workflow(f"tender-{job.id}")
+
+    async def paused() -> bool:
+        return bool((await watch.query("watch"))["is_paused"])
+
+    await eventually(paused)
+    assert_problem(await job.try_on(1, "approve", job.buyer), 409, "wrong_phase")
+    await decided(house, dispute, won=True)
+
+    async def resumed() -> bool:
+        standing = (await watch.query("watch"))["standing"]
+        return bool(standing["deadlines"][0]["due_at"] > before and standing["details"])
+
+    await eventually(resumed)
+    await job.on(1, "approve", job.buyer)
+    await job.until("completed")
+    assert job.postings("release") == released(30_000)
+    assert job.postings("chargeback_won")

@@ -93,6 +93,11 @@ EXPECTED = """
     in_progress disputed            in_progress
     in_progress ruled               cancelled completed failed in_progress
     in_progress ruling_lapsed       cancelled completed failed in_progress
+    open        charged_back        failed
+    selecting   charged_back        failed
+    awarded     charged_back        failed
+    accepted    charged_back        failed
+    in_progress charged_back        failed
 """
 
 

@@ -51,6 +51,60 @@ class ShownSale(Shown):
     payment: Checkout
 
 
+class ShownPrize(Shown):
+    """A prize in an answer."""
+
+    entry_id: str | None
+
+
+class ShownLicence(Shown):
+    """The text that both sides sign, by its hash."""
+
+    sha256: str
+
+
+class ShownContest(Shown):
+    """A contest in an answer."""
+
+    id: str
+    phase: str
+    bounty: Amount
+    prizes: list[ShownPrize]
+    licence: ShownLicence
+    payment: Checkout | None
+    ballot_id: str | None
+
+
+class ShownMilestone(Shown):
+    """A milestone in an answer."""
+
+    id: str = "milestone"
+    state: str
+    payment: Checkout | None
+
+
+class ShownTender(Shown):
+    """A tender in an answer."""
+
+    id: str
+    phase: str
+    payment: Checkout | None
+    milestones: list[ShownMilestone]
+
+
+class ShownReceipt(Shown):
+    """A pending timer in an answer."""
+
+    name: str
+    outcome: str
+
+
+class ShownReceipts(Shown):
+    """The pending timers of a path."""
+
+    deadlines: list[ShownReceipt]
+
+
 class ShownEvent(Shown):
     """One line of a timeline."""
 
@@ -86,6 +140,10 @@ class ShownPayout(Shown):
     id: str
     status: str
     amount: Amount
+
+
+class Anything(Shown):
+    """An answer of which only matters that it came."""
 
 
 class Id(Shown):
@@ -129,12 +187,12 @@ class Person:
             raise LocalError(f"{path} was accepted, but should have been refused")
         return str(answer.json()["code"])
 
-    def upload_picture(self, color: str) -> str:
+    def upload_picture(self, color: str, *, private: bool = False) -> str:
         """Uploads a small picture; its id."""
         png = io.BytesIO()
         Image.new("RGB", (64, 48), color).save(png, "PNG")
         answer = self.http.post(
-            "/v1/files",
+            f"/v1/files?private={str(private).lower()}",
             files={"file": ("lamp.png", png.getvalue(), "image/png")},
             headers={"Idempotency-Key": uuid.uuid4().hex},
         )
@@ -148,7 +206,7 @@ class Stage:
     settings: Settings
     say: Callable[[str], None]
     ended: list[tuple[str, str]] = field(default_factory=list)
-    """Title and id of every sale that a story has brought to its end."""
+    """Title and id of every path that a story has brought to its end."""
     _people: dict[str, Person] = field(default_factory=dict)
 
     def person(self, name: str) -> Person:
@@ -164,11 +222,11 @@ class Stage:
             self._people[name] = Person(name, http)
         return self._people[name]
 
-    def pay(self, sale: ShownSale) -> None:
+    def pay(self, path: ShownSale | ShownContest | ShownTender | ShownMilestone) -> None:
         """Presses "pay" on the provider's page."""
-        url = sale.payment.checkout_url
-        if url is None:
-            raise LocalError(f"{sale.id} has no page to pay")
+        if path.payment is None or path.payment.checkout_url is None:
+            raise LocalError(f"{path.id} has no page to pay")
+        url = path.payment.checkout_url
         page = {"action": "pay"}
         httpx.post(url, data=page, headers={"accept": "application/json"}).raise_for_status()
 
