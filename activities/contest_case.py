@@ -15,7 +15,7 @@ from activities.settlement import net_debts
 from activities.transitions import advance, close_when_empty, require_not_paused, timers
 from db.entries import contenders
 from db.queries import file_access
-from db.tables import Contest, EntryRevision, Path
+from db.tables import Contest, EntryRevision, HandOver, Path
 from domain import accounts
 from domain.ballot import BallotTerms
 from domain.contest import (
@@ -145,7 +145,8 @@ async def settle(
     if case.event not in _FACTS:
         require_not_paused(case.path)
     require_leads_to(case.phase, case.event, change.phase)
-    change = replace(change, state=_dated(case, change))
+    version = case.state.version + 1
+    change = replace(change, state=_dated(case, change).model_copy(update={"version": version}))
     case.row.state = change.state.model_dump(mode="json")
     case.row.end_reason = change.end_reason or case.row.end_reason
     entries = [*change.entries, *change.returns.entries]
@@ -165,6 +166,7 @@ async def settle(
         title=f"{case.terms.title}, {bounty_in_words(case.terms, change.state)}",
         facts=facts(case, change),
         over=over,
+        version=version,
         ballot_id=change.ballot_id,
         ballot=change.ballot,
     )
@@ -179,8 +181,10 @@ async def settle(
         deadlines=standing.deadlines,
         data=kept(standing).model_dump(mode="json"),
     )
+    lost = case.state.winners - change.state.winners
+    await _hand_back(case, lost)
     if case.terms.sealed:
-        await _seal_again(case, case.state.winners - change.state.winners)
+        await _seal_again(case, lost)
     if change.phase in HIDES_ENTRIES:
         await file_access.revoke(case.session, case.path.id)
     if over:
@@ -199,12 +203,31 @@ def _dated(case: Case, change: Change) -> ContestState:
 
 async def _seal_again(case: Case, entry_ids: frozenset[str]) -> None:
     """Entries that have lost their prize are for owner and operators only, as before."""
+    files = await _entry_files(case, entry_ids)
+    await file_access.revoke(case.session, case.path.id, files)
+    await file_access.grant(case.session, files, case.path.id, case.terms.owner_id)
+
+
+async def _hand_back(case: Case, entry_ids: frozenset[str]) -> None:
+    """What a winner had handed over for a prize that they lose is not the owner's: nobody is paid for it."""
+    if not entry_ids:
+        return
+    rows = await case.session.scalars(
+        select(HandOver.files).where(
+            HandOver.contest_id == case.path.id, HandOver.entry_id.in_(entry_ids)
+        )
+    )
+    given = {str(file["id"]) for files in rows for file in files}
+    await file_access.revoke(
+        case.session, case.path.id, given - await _entry_files(case, entry_ids)
+    )
+
+
+async def _entry_files(case: Case, entry_ids: frozenset[str]) -> set[str]:
     rows = await case.session.scalars(
         select(EntryRevision.files).where(EntryRevision.entry_id.in_(entry_ids))
     )
-    files = [str(file["id"]) for revision in rows for file in revision]
-    await file_access.revoke(case.session, case.path.id, files)
-    await file_access.grant(case.session, files, case.path.id, case.terms.owner_id)
+    return {str(file["id"]) for revision in rows for file in revision}
 
 
 def _timers(case: Case, change: Change) -> tuple[Deadline, ...]:
@@ -223,6 +246,7 @@ def unmoved(case: Case) -> ContestStanding:
         title=f"{case.terms.title}, {bounty_in_words(case.terms, case.state)}",
         facts=facts(case, Change(phase=case.phase, state=case.state, summary="")),
         over=case.phase in FINAL,
+        version=case.state.version,
     )
 
 

@@ -8,10 +8,17 @@ from datetime import datetime
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from activities.contest_case import Case, Change, all_back, load, settle
-from activities.contest_choice import opened, shared
+from activities.contest_choice import opened, shared, without_kin
 from activities.escrow import in_escrow, refund_ended, return_late_money
 from activities.losses import lost_entry
-from activities.transitions import advance, funded_key, happened, timers, unfunded_key
+from activities.transitions import (
+    advance,
+    close_when_empty,
+    funded_key,
+    happened,
+    timers,
+    unfunded_key,
+)
 from db.tables import Contest, Path, Payment, Refund
 from domain.chargebacks import Lost
 from domain.contest import (
@@ -109,6 +116,8 @@ async def contest_unfunded(
             summary="The extension was not paid",
             deadlines=timers(path),
         )
+        if Phase(path.phase) in FINAL:
+            await close_when_empty(session, path, look.at)
         return None
     act = ContestAct(
         actor=withdrawn.actor if withdrawn else "system", note=withdrawn.note if withdrawn else ""
@@ -142,7 +151,7 @@ async def contest_bounty_lost(
 
 
 async def cancelled(case: Case) -> Change:
-    """Called off: everything that is still in escrow goes back to the owner."""
+    """Called off: everything that is still in escrow goes back to the owner, who keeps what was paid for before."""
     amount = await in_escrow(case.session, case.path)
     if case.phase is Phase.DRAFT or not amount:
         return Change(
@@ -151,9 +160,12 @@ async def cancelled(case: Case) -> Change:
             summary="The draft is withdrawn" if case.phase is Phase.DRAFT else "Called off",
             end_reason="cancelled",
         )
+    state = case.state
+    for prize in state.in_state(PrizeState.OPEN, *IN_PROGRESS):
+        state = state.with_prize(opened(prize).model_copy(update={"state": PrizeState.REFUNDED}))
     return Change(
-        phase=Phase.CANCELLED,
-        state=case.state,
+        phase=Phase.COMPLETED if state.in_state(PrizeState.RELEASED) else Phase.CANCELLED,
+        state=state,
         summary=f"Called off by the operators; {case.money(amount)} goes back to the owner",
         returns=await all_back(case, amount),
         end_reason="cancelled",
@@ -181,7 +193,8 @@ async def _after_the_loss(case: Case) -> Change:
     )
     if not left:
         return change
-    sharers = sharing(case.contenders) if case.terms.guaranteed or state.final_round else ()
+    guaranteed = case.terms.guaranteed or state.final_round
+    sharers = sharing(await without_kin(case)) if guaranteed else ()
     if not sharers:
         return replace(change, returns=await all_back(case, left))
     rest = state.prizes[0].model_copy(update={"amount": left, "state": PrizeState.OPEN})

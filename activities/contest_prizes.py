@@ -34,7 +34,13 @@ from ledger import journal
 
 
 async def notice_passed(case: Case) -> Change:
-    """Nobody objected: the winners hand over."""
+    """Nobody objected: the winners hand over. What somebody has said against one of them earlier is ruled on first."""
+    if await _open_objections(case):
+        return Change(
+            phase=Phase.CONTESTED,
+            state=case.state,
+            summary="An objection against a winner is still open; operators decide",
+        )
     return Change(
         phase=Phase.HAND_OVER,
         state=_handing_over(case.state),
@@ -223,7 +229,6 @@ async def reopened(case: Case) -> Change:
         await _rule(case, "upheld")
     await _take_out(case, entry_id, "void")
     await _claw_back(case, prize)
-    case.contenders = await contenders(case.session, case.path.id)
     ranking = await _newest_ranking(case)
     state = case.state.with_prize(opened(prize)).model_copy(
         update={"ranking": ranking, "reopened": case.state.reopened + 1}
@@ -281,7 +286,6 @@ async def _newest_ranking(case: Case) -> tuple[str, ...]:
 async def _pass_on(case: Case, prize: Prize, why: str) -> Change:
     """A prize without its winner: the next in the order, else it waits for the others and is then chosen again."""
     state = case.state.with_prize(opened(prize))
-    case.contenders = await contenders(case.session, case.path.id)
     follower = next_ranked(state, await without_kin(case))
     if follower is not None:
         return await _go_to(case, state, prize, follower.entry_id, why)
@@ -342,6 +346,7 @@ async def _take_out(case: Case, entry_id: str, reason: str) -> None:
         .values(status=EntryStatus.VOID, reason=reason, remark=case.act.note)
         .execution_options(synchronize_session=False)
     )
+    case.contenders = await contenders(case.session, case.path.id)
 
 
 async def _objection(case: Case) -> Objection:

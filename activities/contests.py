@@ -31,6 +31,8 @@ from domain.errors import AmountOutOfRange, InvalidInput, LimitReached
 from domain.ids import new_id, step_key
 from domain.payments import Purpose
 
+_UNPAID_EXTENSIONS = 5
+"""So often an owner may change their mind; each asking is a payment of its own in the history."""
 _RELEASES = frozenset(
     {
         Event.ACCEPTED,
@@ -133,6 +135,10 @@ async def _extension_asked(case: Case) -> Change:
     if case.state.extensions >= policy.extensions:
         raise LimitReached(
             f"the contest was extended {policy.extensions} times", accepted="no further extension"
+        )
+    if case.state.asked_extensions >= policy.extensions + _UNPAID_EXTENSIONS:
+        raise LimitReached(
+            "too many extensions were asked for and not paid", accepted="no further extension"
         )
     least = least_extension(case.terms)
     if case.act.amount < least:

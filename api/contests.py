@@ -184,11 +184,12 @@ async def cancel_contest(
         if seen.phase == DRAFT:
             async with services.database.transaction() as session:
                 await contest_drafts.drop_draft(session, contest_id)
-        elif seen.phase != Phase.FUNDING:
+        elif seen.phase not in (Phase.FUNDING, Phase.EXPIRED):
             raise WrongPhase(
                 f"the contest is {seen.phase}", field="phase", accepted="draft or funding"
             )
         else:
+            # Expired: a request that is repeated gets the story's former answer, any other one hears that it has ended.
             act = ContestAct(**said_by(user, seen, body.note).model_dump())
             await tell(services, seen, Contest.cancel, act, update_id)
         return await look_at(services, contest_id, user)

@@ -37,6 +37,7 @@ from workflows.contest import Contest
 
 router = APIRouter(prefix="/v1/contests/{contest_id}/objections", tags=["contests"])
 ThisObjection = Annotated[ObjectionId, Path(alias="objection_id", description="Id of it.")]
+_UPHELD = "upheld"
 ObjectionCursor = Annotated[ObjectionId | None, Query(description="`next` of the page before.")]
 
 
@@ -138,6 +139,9 @@ async def rule(
             state = await entries.state_of(session, contest_id)
         if found is None or found.contest_id != contest_id:
             raise unknown("objection")
+        if (found.status, found.ruling, found.ruled_by) == (_status(body), body.reason, user.id):
+            # The same request again, whose answer was lost: the entry has lost its prize already.
+            return ObjectionView.of(found)
         act = as_operator(user, seen, body.reason).model_copy(
             update={"objection_id": objection_id, "entry_id": found.entry_id}
         )
@@ -146,23 +150,28 @@ async def rule(
         elif not body.upheld and seen.phase == Phase.CONTESTED:
             await tell(services, seen, Contest.dismiss, act, update_id)
         else:
-            await _note(services, act, found.entry_id, arrival, upheld=body.upheld)
+            await _note(services, act, found.entry_id, arrival, _status(body))
         return await _look(services, objection_id)
 
     return await once.resumable("act", body, decide, status=200)
 
 
+def _status(body: Ruling) -> str:
+    """What becomes of the objection."""
+    return _UPHELD if body.upheld else "dismissed"
+
+
 async def _note(
-    services: Services, act: ContestAct, entry_id: str, arrival: Arrival, *, upheld: bool
+    services: Services, act: ContestAct, entry_id: str, arrival: Arrival, status: str
 ) -> None:
     """A ruling that no prize hangs on."""
     async with services.database.transaction() as session:
-        if upheld:
+        if status == _UPHELD:
             await entries.take_out(session, entry_id=entry_id, remark=act.note, arrival=arrival)
         await objections.rule(
             session,
             act.objection_id or "",
-            status="upheld" if upheld else "dismissed",
+            status=status,
             ruling=act.note,
             by_id=act.user_id or "",
         )

@@ -31,6 +31,16 @@ from domain.proof import FileProof, content_sha256
 
 MAX_SHORTLISTED = 50
 """So many can be voted on by a crowd."""
+_RUNNING = (
+    Phase.OPEN,
+    Phase.PICKING,
+    Phase.FINAL_ROUND,
+    Phase.CHOOSING,
+    Phase.VOTING,
+    Phase.ANNOUNCED,
+    Phase.CONTESTED,
+    Phase.HAND_OVER,
+)
 _SORTING = (Phase.OPEN, Phase.PICKING, Phase.FINAL_ROUND, Phase.CHOOSING)
 
 
@@ -221,12 +231,16 @@ async def eliminate(
 
 
 async def take_out(session: AsyncSession, *, entry_id: str, remark: str, arrival: Arrival) -> Entry:
-    """Operators take an entry out that has not been announced, such as a copy."""
+    """Operators take an entry out that has no prize, such as a copy, so that it cannot inherit one either."""
     entry = await session.get(Entry, entry_id)
     if entry is None:
         raise NotFound("there is no such entry")
-    admitted = await admit(session, entry.contest_id, arrival, phases=_SORTING, alone=True)
+    admitted = await admit(session, entry.contest_id, arrival, phases=_RUNNING, alone=True)
     _require_unawarded(await state_of(session, entry.contest_id), [entry.id])
+    await session.refresh(entry)
+    if entry.status == EntryStatus.WITHDRAWN:
+        # Its creator has hidden it; void entries are shown.
+        return entry
     entry.status, entry.reason, entry.remark = EntryStatus.VOID, "void", remark
     await _tell_silence_anew(session, admitted.path)
     return entry

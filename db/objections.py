@@ -8,7 +8,7 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from db.queries import file_access, files
-from db.tables import Entry, Objection
+from db.tables import Contest, Entry, Objection
 from domain.contest import EntryStatus
 from domain.errors import InvalidInput, NotFound, WrongPhase
 
@@ -25,6 +25,10 @@ async def add(
     file_ids: Sequence[str],
 ) -> Objection:
     """Writes an objection down; the same id again changes nothing. Raises NotFound, InvalidInput, UnknownFile."""
+    # The same request may run twice side by side: the second one finds what the first one wrote.
+    await session.execute(
+        select(Contest.id).where(Contest.id == contest_id).with_for_update(key_share=True)
+    )
     before = await session.get(Objection, objection_id)
     if before is not None:
         return before

@@ -131,7 +131,7 @@ TRANSITIONS: dict[tuple[Phase, Event], frozenset[Phase]] = {
     (Phase.CHOOSING, Event.CHOOSING_LAPSED): _ENDS_OF_CHOICE,
     (Phase.VOTING, Event.VOTED): _ENDS_OF_VOTE,
     (Phase.VOTING, Event.NOT_DECIDED): _ENDS_OF_VOTE,
-    (Phase.ANNOUNCED, Event.NOTICE_PASSED): frozenset({Phase.HAND_OVER}),
+    (Phase.ANNOUNCED, Event.NOTICE_PASSED): frozenset({Phase.HAND_OVER, Phase.CONTESTED}),
     (Phase.ANNOUNCED, Event.OBJECTED): frozenset({Phase.CONTESTED}),
     (Phase.ANNOUNCED, Event.RECOUNTED): _ENDS_OF_VOTE,
     (Phase.CONTESTED, Event.OBJECTION_DISMISSED): frozenset({Phase.HAND_OVER, Phase.CONTESTED}),
@@ -146,7 +146,9 @@ TRANSITIONS: dict[tuple[Phase, Event], frozenset[Phase]] = {
     (Phase.HAND_OVER, Event.ACCEPTANCE_LAPSED): _AFTER_A_PRIZE,
     (Phase.HAND_OVER, Event.RECOUNTED): _ENDS_OF_VOTE | {Phase.HAND_OVER},
     (Phase.COMPLETED, Event.REOPENED): frozenset({Phase.HAND_OVER, Phase.COMPLETED}),
-    **{(phase, Event.CANCELLED): frozenset({Phase.CANCELLED}) for phase in _RUNNING[:5]},
+    **{(phase, Event.CANCELLED): frozenset({Phase.CANCELLED}) for phase in _RUNNING[:3]},
+    (Phase.CHOOSING, Event.CANCELLED): frozenset({Phase.CANCELLED, Phase.COMPLETED}),
+    (Phase.VOTING, Event.CANCELLED): frozenset({Phase.CANCELLED, Phase.COMPLETED}),
     **{(phase, Event.BOUNTY_LOST): frozenset({Phase.CHARGED_BACK}) for phase in _RUNNING},
 }
 """The whole state machine; what is not in it cannot happen."""
@@ -270,6 +272,8 @@ class ContestState(Message):
     choosing_since: Instant | None = None
     funded_at: Instant | None = None
     completed_at: Instant | None = None
+    version: int = 0
+    """How many transitions led here: news of an earlier one can arrive late."""
 
     def prize(self, rank: int, field: str = "prize") -> Prize:
         """The prize of that rank, which `field` of a request named. Raises InvalidInput."""

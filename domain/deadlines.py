@@ -55,6 +55,15 @@ def postponed(running: Iterable[Deadline], by: timedelta) -> tuple[Deadline, ...
     )
 
 
+def retimed(known: Iterable[Deadline], told: Iterable[Deadline]) -> tuple[Deadline, ...]:
+    """The timers that are known, each with the time that was told of it, if any."""
+    times = {(each.name, each.subject): each.due_at for each in told}
+    return tuple(
+        each.model_copy(update={"due_at": times.get((each.name, each.subject), each.due_at)})
+        for each in known
+    )
+
+
 def planned(*entries: JournalEntry) -> tuple[PlannedPosting, ...]:
     """The postings of entries that are not written yet, as a preview."""
     return tuple(

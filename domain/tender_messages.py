@@ -51,6 +51,5 @@ class TenderStep(Message):
 class TenderEnd(Message):
     """How a tender ended."""
 
-    phase: str | None
-    """None: refused before anything was asked for."""
+    phase: str
     refusal: str | None = None

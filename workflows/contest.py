@@ -33,6 +33,7 @@ CALLED_OFF_BY_OPERATORS = frozenset(
     {Phase.OPEN, Phase.PICKING, Phase.FINAL_ROUND, Phase.CHOOSING, Phase.VOTING}
 )
 """Phases in which cancelling the workflow gives the owner everything back; later a winner has a claim."""
+_NOT_PAID_YET = (Phase.ANNOUNCED, Phase.CONTESTED, Phase.HAND_OVER)
 
 
 @workflow.defn(name="Contest", failure_exception_types=[DomainError])
@@ -154,6 +155,8 @@ class Contest(Story[ContestAct]):
     @workflow.update
     async def cancel(self, act: ContestAct) -> Standing:
         """The owner gives up before the bounty is paid; if the money was faster, the contest opens all the same."""
+        # The page to pay on may still be on its way from the provider: then there is nothing to close yet.
+        await workflow.wait_condition(self.is_payable_or_beyond)
         await self.withdraw(act.actor, act.note)
         await workflow.wait_condition(lambda: not self.stands_in(Phase.FUNDING))
         return self.stands()
@@ -265,8 +268,13 @@ class Contest(Story[ContestAct]):
         if self.crowd is None or outcome.ballot_id != self.crowd.ballot_id:
             return
         self.crowd = outcome
-        if self.stands_in(Phase.ANNOUNCED, Phase.CONTESTED, Phase.HAND_OVER):
-            await self.bring_about(Event.RECOUNTED, over=self.has_moved())
+        # The announcement of the former count may be under way.
+        await workflow.wait_condition(lambda: not self.stands_in(Phase.VOTING))
+        await self.bring_about(Event.RECOUNTED, over=lambda: not self.is_to_be_counted(outcome))
+
+    def is_to_be_counted(self, outcome: BallotOutcome) -> bool:
+        """Whether a new count can still change who is paid, and no newer one has come; acts meanwhile do not settle it."""
+        return self.crowd is outcome and self.stands_in(*_NOT_PAID_YET)
 
     # How it is done.
 
@@ -319,6 +327,12 @@ class Contest(Story[ContestAct]):
     def nobody(self, actor: str) -> ContestAct:
         """An act of the platform: for a vote, with the crowd's order."""
         return ContestAct(actor=actor, ranking=self.crowd.ranking if self.crowd else ())
+
+    def is_payable_or_beyond(self) -> bool:
+        """Whether the owner's payment is being collected, or it is no longer about that."""
+        if self.refusal is not None or self.open_payments:
+            return True
+        return self.standing is not None and not self.stands_in(Phase.FUNDING)
 
     def called_off_by_operators(self) -> str | None:
         """Cancelling the workflow gives the owner everything back while nobody has a claim yet."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from abc import abstractmethod
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Generic, TypeVar
@@ -21,7 +21,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.options import CATCH_UP, PRESENT
     from activities.payments import Payments, PresentPayment
     from domain.cases import PaymentCase, RefundCase
-    from domain.deadlines import Deadline
+    from domain.deadlines import Deadline, retimed
     from domain.errors import ProviderUnreachable, Unavailable, WrongPhase
     from domain.ids import step_key
     from domain.model import Message
@@ -101,10 +101,12 @@ class Story(Attended, Generic[ActT]):
         """The money is there again: the timers go on with the time they had left."""
         self.paused = False
         known = self.standing
-        if known is not None and not standing.title:
-            # The bank's story knows nothing but the timers.
-            kept = known.model_dump(include={"title", "facts", "version", "details"})
-            standing = standing.model_copy(update=kept)
+        if known is not None and not standing.title and not standing.over:
+            # The bank's story knows nothing but the timers, and a payment's news may have overtaken it.
+            timers = retimed(known.deadlines, standing.deadlines)
+            standing = known.model_copy(
+                update={"deadlines": timers, "refunds": (), "collections": ()}
+            )
         self.enter(standing)
 
     @workflow.query
@@ -168,7 +170,7 @@ class Story(Attended, Generic[ActT]):
             await self.bring_about(event, actor="operator", over=self.has_moved())
 
     async def bring_about(
-        self, event: str, *, over: _Moved, actor: str = "system", subject: str = ""
+        self, event: str, *, over: Callable[[], bool], actor: str = "system", subject: str = ""
     ) -> None:
         """What happens without anybody's act, unless somebody was faster; what is refused needs an operator."""
         while not over():
@@ -178,7 +180,7 @@ class Story(Attended, Generic[ActT]):
             except ApplicationError as refused:
                 await self.ask_operator(f"{event} of {self.title}: {refused.message}", over=over)
 
-    async def _alone(self, event: str, over: _Moved, actor: str, subject: str) -> None:
+    async def _alone(self, event: str, over: Callable[[], bool], actor: str, subject: str) -> None:
         await workflow.wait_condition(lambda: not self.paused or over())
         async with self.one_at_a_time:
             if not over():

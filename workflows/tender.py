@@ -45,6 +45,9 @@ class Tender(Story[TenderAct]):
     @workflow.run
     async def run(self, start: TenderStart) -> TenderEnd:
         await self.publication()
+        if self.standing is None and self.refusal is not None:
+            # A story that has failed leaves the draft to the next one.
+            raise self.refusal
         await self.deposit()
         await self.bidding()
         while self.stands_in(Phase.SELECTING, Phase.AWARDED, Phase.ACCEPTED):
@@ -54,6 +57,7 @@ class Tender(Story[TenderAct]):
         await self.work()
         await self.withdraw("system", "the tender is over")
         await self.run_errands()
+        assert self.phase is not None
         return TenderEnd(phase=self.phase, refusal=self.refusal.message if self.refusal else None)
 
     # The story, phase by phase.

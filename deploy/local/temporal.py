@@ -20,12 +20,8 @@ READY_SECONDS = 60.0
 _CALL_SECONDS = 5.0
 
 _OPTIONS = ("--log-level", "warn", "--ui-disable-news-fetch")
-_DYNAMIC_CONFIG = (
-    # Lets tests and demonstrations drive a single path's clock forward; off unless a client asks.
-    "frontend.WorkflowTimeSkippingEnabled=true",
-    # One process has one clock: without an allowance for clocks that differ, timers fire at once instead of in a second.
-    'history.timerProcessorMaxTimeShift="5ms"',
-)
+# Lets tests and demonstrations drive a single path's clock forward; off unless a client asks.
+_DYNAMIC_CONFIG = ("frontend.WorkflowTimeSkippingEnabled=true",)
 # Twice the throughput on a file; a killed server loses nothing, a power cut the last moments.
 _PRAGMAS = ("journal_mode=WAL", "synchronous=NORMAL")
 

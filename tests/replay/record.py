@@ -1,4 +1,4 @@
-"""Records the histories that the replay tests run: `python -m tests.replay.record`.
+"""Records the histories that the replay tests run: `python -m tests.replay.record`, or only those of the stories named.
 
 Drives every story once against servers of its own and writes what Temporal kept of it, with the commands of the code
 that made it. Record again only what a new version of the code is allowed to break: see test_replay.
@@ -18,6 +18,7 @@ from pathlib import Path
 from domain.policy import SalePolicy
 from runtime.logging import configure
 from tests.api.issuer import running_issuer
+from tests.replay import paths
 from tests.replay.commands import HISTORIES, clean, commands_file, history, replay
 from tests.servers import Databases, running_postgres, running_temporal
 from tests.stories.house import House, Json
@@ -147,6 +148,7 @@ STORIES: tuple[Callable[[House], Awaitable[Recorded]], ...] = (
     settled_later,
     refused_refund,
     payouts,
+    *paths.STORIES,
 )
 
 
@@ -164,6 +166,11 @@ async def _write(house: House, name: str, workflow_id: str) -> None:
         raise failure
     commands_file(name).write_text("\n".join(lines) + "\n")
     print(f"{name}: {len(lines)} lines")
+
+
+def chosen(names: list[str]) -> list[Callable[[House], Awaitable[Recorded]]]:
+    """The stories of these names, or all."""
+    return [story for story in STORIES if not names or story.__name__ in names]
 
 
 async def main() -> None:
@@ -184,9 +191,10 @@ async def main() -> None:
                 issuer,
                 folder,
                 sale_policy=policy,
+                admin_subjects=("admin",),
             ) as parts,
         ):
-            for story in STORIES:
+            for story in chosen(sys.argv[1:]):
                 for name, workflow_id in (await story(parts.house)).items():
                     await _write(parts.house, name, workflow_id)
 

@@ -53,6 +53,15 @@ CASES = {
     "payout_paid",
     "payout_failed",
     "payout_held",
+    "contest_awarded",
+    "contest_reopened",
+    "contest_voted",
+    "contest_refunded",
+    "contest_charged_back",
+    "ballot_child",
+    "chargeback_lost",
+    "tender_done",
+    "account_frozen",
 }
 
 

@@ -17,7 +17,7 @@ from db.admission import Arrival, admit
 from domain.errors import TooLate
 from tests.api.client import picture
 from tests.stories.contest_checks import ADMIN, on_entry, place_files, traces, try_enter
-from tests.stories.contests import Show, sha256, stranger
+from tests.stories.contests import GRACE, Show, sha256, stranger
 from tests.stories.deals import refused
 from tests.stories.house import DAY, House, Json
 
@@ -354,7 +354,7 @@ async def test_finalists_revise_in_the_final_round_and_nobody_else(house: House)
     )
     await refused(answer, 409, "wrong_phase", "phase")
     await refused(await try_enter(show, stranger("creator")), 409, "wrong_phase", "phase")
-    await show.let_pass(3 * DAY + 60)
+    await show.let_pass(3 * DAY + GRACE)
     await show.until("choosing")
     answer = await on_entry(show, "revisions", finalist, by=finalist, **work)
     await refused(answer, 409, "wrong_phase", "phase")

@@ -19,6 +19,7 @@ from domain.milestones import (
     Moved,
     State,
     Work,
+    charged_back,
     move,
     planned,
     subject_number,
@@ -227,10 +228,44 @@ def test_whatever_happens_no_money_is_made_or_lost(amounts: list[int], data: st.
             fates.append(moved.deposit)
         assert found.in_escrow == paid - out >= 0
         assert (phase in (Phase.IN_PROGRESS,)) is not all(s in ENDED for s in states(found))
+        require_divided(found, number, data.draw(st.integers(1, 100)))
     if all(state in ENDED for state in states(found)):
         assert found.in_escrow == 0
         assert len(fates) == 1
         assert (fates[0] is DepositFate.FORFEITED) is (phase is Phase.FAILED)
+
+
+def require_divided(found: Work, number: int, amount: int) -> None:
+    """Whenever the bank takes a payment back, all that is in escrow has somebody to go to."""
+    moved = charged_back(found, number, amount)
+    assert moved.taken + moved.released + moved.refunded == found.in_escrow
+    assert 0 <= moved.taken <= amount and min(moved.released, moved.refunded) >= 0
+    assert moved.taken == amount or not moved.refunded
+    assert moved.work.in_escrow == 0
+    assert all(state in ENDED for state in states(moved.work))
+
+
+def test_a_lost_payment_takes_only_what_is_left_of_it_from_what_the_worker_has_shown() -> None:
+    rolled = last(work(10, 20), *SHOWN, (1, Event.APPROVED), amount=4).work
+    shown = after(rolled, (2, Event.MILESTONE_PAID), (2, Event.SUBMITTED))
+    first = charged_back(shown, 1, 10)
+    assert (first.taken, first.released, first.refunded) == (6, 20, 0)
+    second = charged_back(shown, 2, 25)
+    assert (second.taken, second.released, second.refunded) == (20, 6, 0)
+    neither = charged_back(shown, None, 10)
+    assert (neither.taken, neither.released) == (0, 26)
+    # Of 26 again 22 are released: 6 of the first payment and 16 of the second.
+    again = move(POLICY, shown, 2, Event.APPROVED, NOW, amount=22).work
+    again = after(again, (3, Event.SUBMITTED))
+    assert charged_back(again, 1, 10).taken == 0
+    assert charged_back(again, 2, 25).taken == 4
+
+
+def test_what_would_go_back_all_the_same_answers_for_the_rest_of_the_loss() -> None:
+    disputed = after(work(10, 20), *PAID, (1, Event.DISPUTED), (2, Event.MILESTONE_PAID))
+    moved = charged_back(disputed, 2, 25)
+    assert (moved.taken, moved.released, moved.refunded) == (25, 0, 5)
+    assert states(moved.work) == [State.REFUNDED, State.REFUNDED]
 
 
 def names(found: Work) -> dict[str, timedelta]:
