@@ -37,6 +37,7 @@ from domain.model import Message
 from domain.money import format_money
 from domain.path import Collection
 from domain.postings import JournalEntry
+from ledger import journal
 
 _FACTS = frozenset({Event.FUNDED, Event.EXTENDED, Event.NOT_FUNDED, Event.BOUNTY_LOST})
 """What providers tell: it has happened, also while the contest is paused."""
@@ -152,10 +153,7 @@ async def settle(
     entries = [*change.entries, *change.returns.entries]
     if entries:
         await payees.post(case.session, *entries)
-    for user_id in sorted(set(change.earners)):
-        await net_debts(
-            case.session, user_id, case.terms.currency, f"{case.key}/{user_id}", case.path.id
-        )
+    await _net_debts(case, change.earners)
     over = change.phase in FINAL
     standing = ContestStanding(
         path_id=case.path.id,
@@ -190,6 +188,16 @@ async def settle(
     if over:
         await close_when_empty(case.session, case.path, case.at)
     return standing
+
+
+async def _net_debts(case: Case, earners: Sequence[str]) -> None:
+    """What earners owe is taken from what they have just got; asked for all at once, since thousands may share."""
+    currency = case.terms.currency
+    owed = {user_id: accounts.receivable(user_id) for user_id in sorted(set(earners))}
+    held = await journal.balances(case.session, list(owed.values()), currency)
+    for user_id, debt in owed.items():
+        if held[debt].available:
+            await net_debts(case.session, user_id, currency, f"{case.key}/{user_id}", case.path.id)
 
 
 def _dated(case: Case, change: Change) -> ContestState:

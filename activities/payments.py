@@ -123,6 +123,9 @@ class Payments:
         if row.status == PaymentState.EXPIRED:
             return await recalled_expiry(session, row, outcome)
         if request.close or (theirs and theirs.status is PaymentStatus.CANCELED):
+            if path.paused_at is not None and request.withdrawn is None:
+                # Of a path that stands still nothing is decided, as the payer's bank has money of it: asked again later.
+                return outcome
             row.status = PaymentState.EXPIRED
             standing = await HOOKS[path.kind].unfunded(session, path, row, request)
             return outcome.model_copy(

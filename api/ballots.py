@@ -140,6 +140,8 @@ async def open_ballot(
     require_active(user)
 
     async def open_it(update_id: str) -> BallotView:
+        if seen.phase not in (Phase.DRAFT, Phase.OPEN):
+            raise WrongPhase(f"the ballot is {seen.phase}", field="phase", accepted=Phase.DRAFT)
         terms = BallotTerms.model_validate(rows.ballot.terms)
         require_windows(terms, services.settings.shortest_window_seconds)
         await begin(

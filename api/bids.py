@@ -36,7 +36,7 @@ from domain.errors import (
     WrongPhase,
 )
 from domain.ids import BidId
-from domain.tender import SEALED, Phase, require_price
+from domain.tender import Phase, require_price
 from domain.tender_deadlines import BIDDING, SELECTION
 
 router = APIRouter(prefix="/v1/tenders/{tender_id}/bids", tags=["tenders"])
@@ -96,7 +96,7 @@ async def list_bids(
     async with services.database.transaction() as session:
         seen = await see_tender(session, user, tender_id)
         judges = bool(seen.relations & _JUDGES)
-        sealed = seen.phase in SEALED
+        sealed = await tenders.sealed(session, tender_id, seen.phase)
         if judges and sealed:
             return BidPage(items=[], next=None, sealed=True)
         terms = await stored_terms(session, tender_id)
@@ -125,7 +125,7 @@ async def get_bid(
         found = await own_view(session, tender_id, bid_id)
         if found.bidder_id == user.id:
             return found
-        if not seen.relations & _JUDGES or seen.phase in SEALED:
+        if not seen.relations & _JUDGES or await tenders.sealed(session, tender_id, seen.phase):
             raise unknown("bid")
         return await buyers_view(session, tender_id, bid_id)
 
@@ -237,7 +237,8 @@ async def _require_own(services: Services, user: Caller, tender_id: str, bid_id:
     async with services.database.transaction() as session:
         seen = await see_tender(session, user, tender_id)
         found = await own_view(session, tender_id, bid_id)
+        sealed = await tenders.sealed(session, tender_id, seen.phase)
     own = user.relations(owner=found.bidder_id)
-    if Relation.OWNER not in own and (seen.phase in SEALED or not seen.relations & _JUDGES):
+    if Relation.OWNER not in own and (sealed or not seen.relations & _JUDGES):
         raise unknown("bid")
     require(Action.BID_EDIT, own)

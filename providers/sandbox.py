@@ -64,7 +64,9 @@ class _Dispute(BaseModel):
     due_by: Instant
 
     def as_ours(self) -> ProviderDispute:
-        status = DisputeStatus.NEEDS_RESPONSE if self.status == "open" else DisputeStatus(self.status)
+        status = (
+            DisputeStatus.NEEDS_RESPONSE if self.status == "open" else DisputeStatus(self.status)
+        )
         return ProviderDispute.model_validate(self.model_dump() | {"status": status})
 
 

@@ -60,7 +60,10 @@ class Payment(Follower):
         while True:
             self.tell()
             if self.withdrawn is None:
-                await self.until_news(self.case.poll, self.case.expires_at, "has the buyer paid?")
+                # Past its time only a path that stands still keeps it waiting.
+                expires_at = self.case.expires_at
+                until = expires_at if workflow.now() < expires_at else None
+                await self.until_news(self.case.poll, until, "has the buyer paid?")
             outcome = await self.look()
             if outcome.result is not FundingResult.WAITING:
                 return outcome

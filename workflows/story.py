@@ -108,6 +108,7 @@ class Story(Attended, Generic[ActT]):
                 update={"deadlines": timers, "refunds": (), "collections": ()}
             )
         self.enter(standing)
+        self.errands.append(asyncio.create_task(self.wake_payments()))
 
     @workflow.query
     def watch(self) -> Watch:
@@ -292,6 +293,12 @@ class Story(Attended, Generic[ActT]):
         for handle in list(self.open_payments.values()):
             with suppress(ApplicationError):
                 await handle.signal(Payment.withdraw, Withdrawal(actor=actor, note=note))
+
+    async def wake_payments(self) -> None:
+        """What was not paid while the path stood still is decided now."""
+        for handle in list(self.open_payments.values()):
+            with suppress(ApplicationError):
+                await handle.signal(Payment.wake)
 
     async def send_refund(self, case: RefundCase) -> None:
         """One refund's own story, until the payer has the money."""

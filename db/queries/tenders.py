@@ -15,12 +15,13 @@ from db.tables import (
     MilestoneRow,
     Offer,
     Path,
+    PathEvent,
     Payment,
     Submission,
     Tender,
 )
 from db.tender_rows import LIVE, Reliability, count_live, reliability
-from domain.tender import Best, Phase
+from domain.tender import FINAL, SEALED, Best, Event, Phase
 
 Which = Literal["open", "buyer", "bidder"]
 
@@ -83,6 +84,14 @@ async def was_draft(session: AsyncSession, tender_id: str) -> bool:
     """Whether the tender never got further than a draft."""
     row = await session.get_one(Tender, tender_id)
     return row.deposit_payment_id is None
+
+
+async def sealed(session: AsyncSession, tender_id: str, phase: str) -> bool:
+    """Whether nobody but its bidder may see a bid: bidding has not closed, or the tender ended before it did."""
+    if phase not in FINAL:
+        return phase in SEALED
+    closed = exists().where(PathEvent.path_id == tender_id, PathEvent.kind == Event.BIDDING_CLOSED)
+    return not await session.scalar(select(closed))
 
 
 async def page(

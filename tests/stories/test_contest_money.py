@@ -76,7 +76,7 @@ async def test_more_bounty_gives_more_time(house: House) -> None:
     await show.pay()
 
     async def longer() -> bool:
-        return (await show.seen())["entries_close_at"] != before
+        return bool((await show.seen())["entries_close_at"] != before)
 
     await eventually(longer)
     now = await show.seen()

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import uuid
 
+from tests.stories.chargebacks import balance
 from tests.stories.contest_checks import ADMIN, object_to, place_files
 from tests.stories.contests import Show, sent_back, stranger
 from tests.stories.deals import refused
 from tests.stories.house import DAY, House, Json
+from tests.stories.money import destination, payout_at, take_out
 from tests.waiting import eventually
 
 UPHELD: Json = {"upheld": True, "reason": "It is in a catalogue."}
@@ -105,9 +107,30 @@ async def test_giving_up_while_the_page_to_pay_on_is_being_made(house: House) ->
     funding = asyncio.create_task(show.tries("fund", licence_sha256=sha))
 
     async def asked() -> bool:
-        return (await show.seen())["phase"] == "funding"
+        return bool((await show.seen())["phase"] == "funding")
 
     await eventually(asked)
     await show.act("cancel", note="Changed my mind")
     await show.ended("expired")
     await funding
+
+
+async def test_what_a_creator_owes_is_taken_from_the_next_share(house: House) -> None:
+    copied = await Show.reviewing(house, 1)
+    debtor = copied.creators[0]
+    await copied.act("accept")
+    await copied.ended("completed")
+    await destination(house, debtor)
+    await payout_at(house, await take_out(house, debtor), "paid", by=debtor)
+    body = {"entry_id": copied.entries[debtor]["id"], "reason": "It is in a catalogue."}
+    await copied.act("void-award", by=ADMIN, **body)
+    show = await Show.opened(house, windows={"choose_seconds": DAY})
+    other = stranger("creator")
+    await show.enter(debtor)
+    await show.enter(other)
+    await show.entries_close()
+    await show.until("choosing")
+    await show.let_pass(DAY)
+    await show.ended("split")
+    assert (await house.payable(debtor), await house.payable(other)) == (0, 45_000)
+    assert balance(house, "receivable", await show.user_id(debtor)) == 45_000
