@@ -23,7 +23,7 @@ status: venv ## what runs and what does not
 	@exec $(PYTHON) -m deploy.local status
 
 test: venv-dev ## everything that proves it
-	@exec $(PYTHON) -m pytest -n 2
+	@exec $(PYTHON) -m pytest -n 3
 
 lint: venv-dev ## ruff, mypy, import layers
 	@.venv/bin/ruff check .

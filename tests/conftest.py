@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import logging
 import os
 import sys
 from collections.abc import AsyncIterator, Generator, Iterator
@@ -14,6 +16,7 @@ import pytest_asyncio
 from temporalio.testing import WorkflowEnvironment
 from xdist.workermanage import WorkerController  # type: ignore[import-untyped]
 
+from runtime.logging import configure
 from tests.servers import (
     Databases,
     running_postgres,
@@ -57,6 +60,17 @@ def pytest_cmdline_main(config: pytest.Config) -> Generator[None, int, int]:
 
 def _worker_input(config: pytest.Config) -> dict[str, str] | None:
     return cast(dict[str, str] | None, getattr(config, "workerinput", None))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _logs_as_in_production() -> Iterator[None]:
+    """structlog's default draws every stack with its variables, which takes seconds."""
+    root = logging.getLogger()
+    before, level = root.handlers[:], root.level
+    configure("WARNING", io.StringIO())
+    yield
+    root.handlers[:] = before
+    root.setLevel(level)
 
 
 @pytest.fixture(scope="session")

@@ -29,6 +29,7 @@ async def eventually(
     An AssertionError inside `ask` counts as "not yet" and is the cause of the TimeoutError.
     """
     deadline = time.monotonic() + within_seconds
+    pause = 0.01
     while True:
         failure: AssertionError | None = None
         answer: T | None = None
@@ -43,4 +44,6 @@ async def eventually(
             raise TimeoutError(
                 f"not within {within_seconds} s: {what or ask}; last answer {answer!r}"
             ) from failure
-        await asyncio.sleep(0.01)
+        # Asking without a pause takes the time from what is waited for.
+        await asyncio.sleep(pause)
+        pause = min(pause * 1.5, 0.1)

@@ -2,30 +2,16 @@
 
 from __future__ import annotations
 
-import io
-import logging
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
 import pytest_asyncio
 from pydantic import SecretStr
 
-from runtime.logging import configure
 from runtime.settings import Settings
 from tests.api.client import Api, running_api
 from tests.api.issuer import Issuer, running_issuer
 from tests.servers import Databases
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _logs_as_in_production() -> Iterator[None]:
-    """structlog's default draws every stack with its variables, which takes seconds."""
-    root = logging.getLogger()
-    before, level = root.handlers[:], root.level
-    configure("WARNING", io.StringIO())
-    yield
-    root.handlers[:] = before
-    root.setLevel(level)
 
 
 @pytest.fixture(scope="session")

@@ -226,7 +226,7 @@ async def test_operators_read_the_story_in_temporal(house: House) -> None:
     watch = await house.workflow(f"ballot-{poll.id}").query("watch")
     assert watch["standing"]["facts"][0] == "How people vote: 5 points each over 3 options"
     assert "The votes are counted" in watch["if_nothing_comes"]
-    assert watch["days_left"] == 1
+    assert watch["days_left"] == 2
     attributes = {pair.key.name: pair.value for pair in described.typed_search_attributes}
     assert (attributes["Path"], attributes["Currency"]) == ("ballot", "XXX")
 

@@ -239,7 +239,12 @@ async def test_values_that_are_no_votes_at_all(house: House) -> None:
         ({"notice_seconds": 3 * DAY + 1}, "notice_seconds"),
         ({"quorum": 0}, "quorum"),
         (
-            {"options": [{"label": "A"}, {"label": "B", "author_id": "usr_01h45ytscbebyvny4gc8cr8ma2"}]},
+            {
+                "options": [
+                    {"label": "A"},
+                    {"label": "B", "author_id": "usr_01h45ytscbebyvny4gc8cr8ma2"},
+                ]
+            },
             "options[1].author_id",
         ),
         ({"colour": "blue"}, "colour"),
