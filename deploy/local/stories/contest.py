@@ -49,6 +49,12 @@ def decided_by_the_crowd(stage: Stage) -> None:
     receipts = owner.get(f"/v1/contests/{contest.id}/deadlines", ShownReceipts)
     stage.say(f"hua shortlists two and falls silent. What then? {receipts.deadlines[0].outcome}")
     voting = _until(stage, owner, contest, "voting")
+    stage.until(
+        lambda: owner.http.get(f"/v1/ballots/{voting.ballot_id}"),
+        # The ballot opens a moment after the contest has asked for it.
+        lambda answer: answer.status_code == 200 and answer.json()["phase"] == "open",
+        f"{voting.ballot_id} opens",
+    )
     for name in ("lin", "wu"):
         stage.person(name).post(
             f"/v1/ballots/{voting.ballot_id}/votes", Anything, {"options": [entries[1]]}
