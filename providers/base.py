@@ -6,7 +6,7 @@ provider's metadata, so that after an ambiguous answer the object can be looked 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from enum import StrEnum
 from typing import Protocol
@@ -14,6 +14,9 @@ from typing import Protocol
 from domain.errors import ProviderMismatch
 from domain.model import Instant, Message
 from domain.money import Currency, MinorUnits
+
+MAX_AT_ONCE = 100
+"""Most references that one bulk read may name."""
 
 
 class ProviderUnavailable(Exception):
@@ -27,6 +30,17 @@ class PaymentStatus(StrEnum):
     """The payer can still pay (also after a declined attempt)."""
     CAPTURED = "captured"
     CANCELED = "canceled"
+
+
+class CardStatus(StrEnum):
+    """Where a saved card stands at the provider."""
+
+    OPEN = "open"
+    """The payer has not saved a card yet (also after a declined try)."""
+    SAVED = "saved"
+    """May be charged while its holder is away."""
+    CANCELED = "canceled"
+    """The page was closed before anything was saved, or the card was released."""
 
 
 class RefundStatus(StrEnum):
@@ -84,6 +98,47 @@ class ProviderPayment(Message):
     """Whether amount minus fee has reached our balance at the provider."""
     decline_reason: str | None = None
     """Why the payer's last attempt failed."""
+
+
+class CardRequest(Message):
+    """Ask a provider to let somebody save a card, without any charge."""
+
+    operation_id: str
+    subject: str
+    """Our id of the saved card (`crd_…`); comes back in webhooks."""
+    currency: Currency
+    """What the card will be charged in."""
+    description: str
+    return_url: str
+    """Where the hosted page sends the payer afterwards."""
+
+
+class ProviderCard(Message):
+    """A saved card as the provider has it. Its number never reaches us."""
+
+    reference: str
+    operation_id: str
+    subject: str
+    status: CardStatus
+    currency: Currency
+    checkout_url: str
+    """The hosted page on which the payer saves the card."""
+    decline_reason: str | None = None
+    """Why the payer's last try to save a card failed."""
+
+
+class ChargeRequest(Message):
+    """Ask to charge a saved card while its holder is away."""
+
+    operation_id: str
+    subject: str
+    """Our id of the payment (`pay_…`); comes back in webhooks."""
+    card_reference: str
+    amount: MinorUnits
+    currency: Currency
+    description: str
+    return_url: str
+    """Where the hosted page sends a payer who pays by hand after a decline."""
 
 
 class RefundRequest(Message):
@@ -158,9 +213,10 @@ class ProviderEvent(Message):
 
     event_id: str
     kind: str
-    """Such as `payment.captured`, `refund.succeeded`, `payout.returned`, `dispute.opened`."""
+    """Such as `payment.captured`, `card.saved`, `refund.succeeded`, `payout.returned`, `dispute.opened`."""
     subject: str
-    """Our id of the payment, refund or payout, from the provider's metadata; a dispute's is its payment's."""
+    """Our id of the payment, saved card, refund or payout, from the provider's metadata; a dispute's is its
+    payment's."""
     occurred_at: Instant
 
 
@@ -195,11 +251,22 @@ def require_same(
         )
 
 
+def require_same_card(ours: str, currency: str, theirs: ProviderCard) -> None:
+    """Raises ProviderMismatch unless the provider's card is about this id of ours and currency."""
+    if (theirs.subject, theirs.currency) != (ours, currency):
+        raise ProviderMismatch(
+            f"{theirs.reference} is a {theirs.currency} card for {theirs.subject}; "
+            f"expected {currency} for {ours}"
+        )
+
+
 class PaymentProvider(Protocol):
     """A payment company.
 
     Every method raises ProviderUnavailable when the answer is not clear, and domain.errors.ProviderRefused when the
-    provider understood and refused.
+    provider understood and refused. What takes a single reference raises domain.errors.NotFound when the provider
+    does not know it; bulk reads leave unknown references out, answer in any order, and raise ValueError for more
+    than MAX_AT_ONCE references.
     """
 
     code: str
@@ -210,15 +277,51 @@ class PaymentProvider(Protocol):
 
     async def get_payment(self, reference: str) -> ProviderPayment: ...
 
+    async def get_payments(self, references: Sequence[str]) -> list[ProviderPayment]: ...
+
     async def find_payment(self, operation_id: str) -> ProviderPayment | None: ...
 
     async def cancel_payment(self, reference: str) -> ProviderPayment:
         """Closes an unpaid payment; answers the captured one when the payer was faster."""
         ...
 
+    async def save_card(self, request: CardRequest) -> ProviderCard:
+        """Opens a page on which somebody saves a card. The same operation is the same card."""
+        ...
+
+    async def get_cards(self, references: Sequence[str]) -> list[ProviderCard]: ...
+
+    async def find_card(self, operation_id: str) -> ProviderCard | None: ...
+
+    async def close_card(self, reference: str) -> ProviderCard:
+        """Closes an open page; answers the saved card when the payer was faster."""
+        ...
+
+    async def release_card(self, reference: str) -> ProviderCard:
+        """Closes an open page, or forgets a saved card also when it was saved a moment ago. Again changes nothing."""
+        ...
+
+    async def charge(self, request: ChargeRequest) -> ProviderPayment:
+        """Charges a saved card at once; the same operation never charges twice.
+
+        A declined charge stays open: it can be tried again, or paid by hand with any card on its `checkout_url`.
+        Raises domain.errors.ProviderRefused when the card is unknown, not saved, released, or of another currency.
+        """
+        ...
+
+    async def retry_charge(self, reference: str, operation_id: str) -> ProviderPayment:
+        """Tries an open charge once more on its saved card; the same operation makes one attempt only.
+
+        Answers the payment as it now is; a captured one is left alone. Raises domain.errors.ProviderRefused when
+        the payment is canceled or no charge, or when its card was released.
+        """
+        ...
+
     async def create_refund(self, request: RefundRequest) -> ProviderRefund: ...
 
     async def get_refund(self, reference: str) -> ProviderRefund: ...
+
+    async def get_refunds(self, references: Sequence[str]) -> list[ProviderRefund]: ...
 
     async def find_refund(self, operation_id: str) -> ProviderRefund | None: ...
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Literal, TypeVar
 from urllib.parse import quote
@@ -14,9 +14,13 @@ from domain.errors import NotFound, ProviderMismatch, ProviderRefused
 from domain.model import Instant
 from domain.money import Currency, MinorUnits
 from providers.base import (
+    MAX_AT_ONCE,
+    CardRequest,
+    ChargeRequest,
     DisputeStatus,
     PaymentRequest,
     PayoutRequest,
+    ProviderCard,
     ProviderDispute,
     ProviderEvent,
     ProviderPayment,
@@ -26,6 +30,7 @@ from providers.base import (
     RefundRequest,
     StatementLine,
 )
+from providers.lanes import Lanes
 from providers.webhooks import parse_event, verify, webhook_key
 
 TIMEOUT = httpx.Timeout(10.0, connect=3.0)
@@ -43,6 +48,10 @@ class _Problem(BaseModel):
 
 class _Payments(BaseModel):
     data: list[ProviderPayment]
+
+
+class _Cards(BaseModel):
+    data: list[ProviderCard]
 
 
 class _Refunds(BaseModel):
@@ -80,7 +89,9 @@ class _StatementPage(BaseModel):
 
 
 _Model = TypeVar("_Model", bound=BaseModel)
-_Item = TypeVar("_Item", ProviderPayment, ProviderRefund, ProviderPayout)
+_Item = TypeVar("_Item", ProviderPayment, ProviderCard, ProviderRefund, ProviderPayout)
+_Moved = TypeVar("_Moved", ProviderPayment, ProviderRefund, ProviderPayout)
+_Request = PaymentRequest | CardRequest | ChargeRequest | RefundRequest | PayoutRequest
 
 
 class SandboxProvider:
@@ -104,12 +115,12 @@ class SandboxProvider:
         webhook_key(webhook_secret)
         self._webhook_secret = webhook_secret
         self._tolerance_seconds = webhook_tolerance_seconds
-        # trust_env: a proxy of the environment must never see the key.
+        # A transport of our own also keeps the key from the proxies of the environment.
         self._http = httpx.AsyncClient(
             base_url=base_url,
             headers={"Authorization": f"Bearer {api_key}"},
             timeout=timeout,
-            trust_env=False,
+            transport=Lanes(tls=httpx.URL(base_url).scheme == "https"),
         )
 
     async def create_payment(self, request: PaymentRequest) -> ProviderPayment:
@@ -121,6 +132,11 @@ class SandboxProvider:
         """The payment as it is now. Raises NotFound."""
         return await self._get(f"/v1/payments/{_segment(reference)}", ProviderPayment)
 
+    async def get_payments(self, references: Sequence[str]) -> list[ProviderPayment]:
+        """Those payments as they are now, in any order; unknown ones left out."""
+        found = await self._several("/v1/payments", references, _Payments)
+        return _asked_for(found.data, references) if found else []
+
     async def find_payment(self, operation_id: str) -> ProviderPayment | None:
         """The payment this operation made, if it made one."""
         return _only((await self._find("/v1/payments", operation_id, _Payments)).data)
@@ -130,6 +146,46 @@ class SandboxProvider:
         path = f"/v1/payments/{_segment(reference)}/cancel"
         return await self._ask("POST", path, ProviderPayment, missing=True)
 
+    async def save_card(self, request: CardRequest) -> ProviderCard:
+        """Opens a page for saving a card; `operation_id` is the idempotency key."""
+        card = await self._create("/v1/cards", request, ProviderCard)
+        asked = (request.operation_id, request.subject, request.currency)
+        if (card.operation_id, card.subject, card.currency) != asked:
+            raise _not_asked(card.reference)
+        return card
+
+    async def get_cards(self, references: Sequence[str]) -> list[ProviderCard]:
+        """Those cards as they are now, in any order; unknown ones left out."""
+        found = await self._several("/v1/cards", references, _Cards)
+        return _asked_for(found.data, references) if found else []
+
+    async def find_card(self, operation_id: str) -> ProviderCard | None:
+        """The card this operation made, if it made one."""
+        return _only((await self._find("/v1/cards", operation_id, _Cards)).data)
+
+    async def close_card(self, reference: str) -> ProviderCard:
+        """Closes an open page; answers the saved card when the payer was faster. Raises NotFound."""
+        path = f"/v1/cards/{_segment(reference)}/close"
+        card = await self._ask("POST", path, ProviderCard, missing=True)
+        return _asked_for([card], [reference])[0]
+
+    async def release_card(self, reference: str) -> ProviderCard:
+        """Closes an open page or forgets a saved card. Raises NotFound."""
+        path = f"/v1/cards/{_segment(reference)}/release"
+        card = await self._ask("POST", path, ProviderCard, missing=True)
+        return _asked_for([card], [reference])[0]
+
+    async def charge(self, request: ChargeRequest) -> ProviderPayment:
+        """Charges a saved card at once; `operation_id` is the idempotency key."""
+        return _as_asked(await self._create("/v1/payments", request, ProviderPayment), request)
+
+    async def retry_charge(self, reference: str, operation_id: str) -> ProviderPayment:
+        """Tries an open charge once more; `operation_id` is the idempotency key. Raises NotFound."""
+        path = f"/v1/payments/{_segment(reference)}/retry"
+        key = {"Idempotency-Key": operation_id}
+        payment = await self._ask("POST", path, ProviderPayment, headers=key, missing=True)
+        return _asked_for([payment], [reference])[0]
+
     async def create_refund(self, request: RefundRequest) -> ProviderRefund:
         """Asks for a refund; `operation_id` is the idempotency key."""
         return _as_asked(await self._create("/v1/refunds", request, ProviderRefund), request)
@@ -137,6 +193,11 @@ class SandboxProvider:
     async def get_refund(self, reference: str) -> ProviderRefund:
         """The refund as it is now. Raises NotFound."""
         return await self._get(f"/v1/refunds/{_segment(reference)}", ProviderRefund)
+
+    async def get_refunds(self, references: Sequence[str]) -> list[ProviderRefund]:
+        """Those refunds as they are now, in any order; unknown ones left out."""
+        found = await self._several("/v1/refunds", references, _Refunds)
+        return _asked_for(found.data, references) if found else []
 
     async def find_refund(self, operation_id: str) -> ProviderRefund | None:
         """The refund this operation made, if it made one."""
@@ -191,12 +252,7 @@ class SandboxProvider:
         """Closes the connections."""
         await self._http.aclose()
 
-    async def _create(
-        self,
-        path: str,
-        request: PaymentRequest | RefundRequest | PayoutRequest,
-        kind: type[_Model],
-    ) -> _Model:
+    async def _create(self, path: str, request: _Request, kind: type[_Model]) -> _Model:
         return await self._ask(
             "POST",
             path,
@@ -215,6 +271,16 @@ class SandboxProvider:
 
     async def _find(self, path: str, operation_id: str, kind: type[_Model]) -> _Model:
         return await self._get(path, kind, {"operation_id": operation_id})
+
+    async def _several(
+        self, path: str, references: Sequence[str], kind: type[_Model]
+    ) -> _Model | None:
+        """One bulk read; None without asking when there is nothing to ask."""
+        if len(references) > MAX_AT_ONCE:
+            raise ValueError(f"at most {MAX_AT_ONCE} references at once")
+        if not references:
+            return None
+        return await self._get(path, kind, {"references": ",".join(references)})
 
     async def _ask(
         self,
@@ -266,11 +332,25 @@ def _only(found: list[_Item]) -> _Item | None:
     return found[0] if found else None
 
 
-def _as_asked(made: _Item, request: PaymentRequest | RefundRequest | PayoutRequest) -> _Item:
+def _asked_for(found: list[_Item], references: Sequence[str]) -> list[_Item]:
+    """Refuses objects nobody asked for, and one that comes twice, with ProviderMismatch."""
+    left = set(references)
+    for each in found:
+        if each.reference not in left:
+            raise _not_asked(each.reference)
+        left.remove(each.reference)
+    return found
+
+
+def _as_asked(
+    made: _Moved, request: PaymentRequest | ChargeRequest | RefundRequest | PayoutRequest
+) -> _Moved:
     """Refuses to take another object for ours, with ProviderMismatch."""
     asked = (request.operation_id, request.subject, request.amount, request.currency)
     if (made.operation_id, made.subject, made.amount, made.currency) != asked:
-        raise ProviderMismatch(
-            f"the provider answered {made.reference}, which is not what we asked"
-        )
+        raise _not_asked(made.reference)
     return made
+
+
+def _not_asked(reference: str) -> ProviderMismatch:
+    return ProviderMismatch(f"the provider answered {reference}, which is not what we asked")

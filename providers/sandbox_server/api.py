@@ -1,4 +1,4 @@
-"""The payment company's API under `/v1`: payments, refunds, payouts, balance and statement. Bearer key."""
+"""The payment company's API under `/v1`: payments, cards, refunds, payouts, balance, statement. Bearer key."""
 
 from __future__ import annotations
 
@@ -9,32 +9,39 @@ from fastapi import APIRouter, Depends, Query
 from fastapi.responses import Response
 from pydantic import BaseModel
 
-from providers.sandbox_server import booking, payments, payouts, refunds
+from providers.sandbox_server import booking, cards, payments, payouts, refunds
+from providers.sandbox_server.lookup import Asked
 from providers.sandbox_server.records import (
+    CardView,
+    NewCard,
     NewPayment,
     NewPayout,
     NewRefund,
+    Operation,
+    Payment,
     PaymentView,
     Payout,
     Refund,
     Statement,
 )
+from providers.sandbox_server.store import Tx
 from providers.sandbox_server.web import (
     IdempotencyKey,
     Running,
     answer,
-    refuse_read,
+    answer_list,
     require_api_key,
 )
 
 router = APIRouter(prefix="/v1", dependencies=[Depends(require_api_key)])
 
-OperationId = Annotated[str | None, Query(max_length=255)]
-Limit = Annotated[int, Query(ge=1, le=100)]
-
 
 class Payments(BaseModel):
     data: list[PaymentView]
+
+
+class Cards(BaseModel):
+    data: list[CardView]
 
 
 class Refunds(BaseModel):
@@ -54,22 +61,19 @@ class Balance(BaseModel):
 async def create_payment(
     wish: NewPayment, idempotency_key: IdempotencyKey, box: Running
 ) -> Response:
-    """Lets somebody pay; the same key and body answer the same payment."""
-    names = (wish.subject, wish.operation_id)
+    """Lets somebody pay, or charges a saved card; the same key and body answer the same payment."""
+    charged = (wish.card_reference,) if wish.card_reference else ()
+    names = (wish.subject, wish.operation_id, *charged)
+    operation: Operation = "charge" if charged else "payment"
     return await answer(
-        box, "payment", names, lambda tx: payments.create(tx, idempotency_key, wish)
+        box, operation, names, lambda tx: payments.create(tx, idempotency_key, wish)
     )
 
 
-@router.get("/payments")
-async def list_payments(
-    box: Running, operation_id: OperationId = None, limit: Limit = 20
-) -> Payments:
+@router.get("/payments", response_model=Payments)
+async def list_payments(box: Running, asked: Asked) -> Response:
     """Payments, newest first."""
-    refuse_read(box, (operation_id or "",))
-    with box.store.reading() as tx:
-        found = payments.listed(tx, operation_id, limit)
-    return Payments(data=[box.view(payment) for payment in found])
+    return await answer_list(box, asked, payments.listed)
 
 
 @router.get("/payments/{reference}", response_model=PaymentView)
@@ -86,6 +90,49 @@ async def cancel_payment(reference: str, box: Running) -> Response:
     )
 
 
+@router.post("/payments/{reference}/retry", response_model=PaymentView)
+async def retry_charge(reference: str, idempotency_key: IdempotencyKey, box: Running) -> Response:
+    """Tries the saved card of an open payment once more; the same key makes one attempt."""
+
+    def act(tx: Tx) -> tuple[Payment, bool]:
+        return payments.retry(tx, idempotency_key, reference), False
+
+    return await answer(box, "charge", (reference,), act)
+
+
+@router.post("/cards", response_model=CardView)
+async def create_card(wish: NewCard, idempotency_key: IdempotencyKey, box: Running) -> Response:
+    """Opens a page for saving a card; the same key and body answer the same card."""
+    names = (wish.subject, wish.operation_id)
+    return await answer(box, "card", names, lambda tx: cards.create(tx, idempotency_key, wish))
+
+
+@router.get("/cards", response_model=Cards)
+async def list_cards(box: Running, asked: Asked) -> Response:
+    """Cards, newest first."""
+    return await answer_list(box, asked, cards.listed)
+
+
+@router.get("/cards/{reference}", response_model=CardView)
+async def get_card(reference: str, box: Running) -> Response:
+    """One card."""
+    return await answer(box, "read", (reference,), lambda tx: (cards.get(tx, reference), False))
+
+
+@router.post("/cards/{reference}/close", response_model=CardView)
+async def close_card(reference: str, box: Running) -> Response:
+    """Closes an open page; answers a saved card as saved."""
+    return await answer(box, "cancel", (reference,), lambda tx: (cards.close(tx, reference), False))
+
+
+@router.post("/cards/{reference}/release", response_model=CardView)
+async def release_card(reference: str, box: Running) -> Response:
+    """Closes an open page or forgets a saved card."""
+    return await answer(
+        box, "cancel", (reference,), lambda tx: (cards.release(tx, reference), False)
+    )
+
+
 @router.post("/refunds", response_model=Refund)
 async def create_refund(wish: NewRefund, idempotency_key: IdempotencyKey, box: Running) -> Response:
     """Sends back all or part of a captured payment."""
@@ -93,14 +140,10 @@ async def create_refund(wish: NewRefund, idempotency_key: IdempotencyKey, box: R
     return await answer(box, "refund", names, lambda tx: refunds.create(tx, idempotency_key, wish))
 
 
-@router.get("/refunds")
-async def list_refunds(
-    box: Running, operation_id: OperationId = None, limit: Limit = 20
-) -> Refunds:
+@router.get("/refunds", response_model=Refunds)
+async def list_refunds(box: Running, asked: Asked) -> Response:
     """Refunds, newest first."""
-    refuse_read(box, (operation_id or "",))
-    with box.store.reading() as tx:
-        return Refunds(data=refunds.listed(tx, operation_id, limit))
+    return await answer_list(box, asked, refunds.listed)
 
 
 @router.get("/refunds/{reference}", response_model=Refund)
@@ -116,14 +159,10 @@ async def create_payout(wish: NewPayout, idempotency_key: IdempotencyKey, box: R
     return await answer(box, "payout", names, lambda tx: payouts.create(tx, idempotency_key, wish))
 
 
-@router.get("/payouts")
-async def list_payouts(
-    box: Running, operation_id: OperationId = None, limit: Limit = 20
-) -> Payouts:
+@router.get("/payouts", response_model=Payouts)
+async def list_payouts(box: Running, asked: Asked) -> Response:
     """Payouts, newest first."""
-    refuse_read(box, (operation_id or "",))
-    with box.store.reading() as tx:
-        return Payouts(data=payouts.listed(tx, operation_id, limit))
+    return await answer_list(box, asked, payouts.listed)
 
 
 @router.get("/payouts/{reference}", response_model=Payout)

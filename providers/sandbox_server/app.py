@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from providers.sandbox_server import api, control, pages
+from providers.sandbox_server import api, control, hosted, pages
 from providers.sandbox_server.config import SandboxConfig
 from providers.sandbox_server.dispatcher import Dispatcher
 from providers.sandbox_server.problems import Problem, on_http_error, on_invalid, on_problem
@@ -39,7 +39,8 @@ def create_app(config: SandboxConfig) -> FastAPI:
     app.add_exception_handler(Problem, on_problem)
     app.add_exception_handler(RequestValidationError, on_invalid)
     app.add_exception_handler(HTTPException, on_http_error)
-    for router in (api.router, control.router, control.carrier, pages.router):
+    # The busiest first: an address is looked for from the top.
+    for router in (hosted.router, api.router, control.router, control.carrier, pages.router):
         app.include_router(router)
     app.add_api_route("/healthz", health, methods=["GET"])
     return app

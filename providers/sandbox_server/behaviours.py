@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 from providers.sandbox_server.problems import Problem
 from providers.sandbox_server.records import Behaviour, Effect, NewBehaviour, Operation
 from providers.sandbox_server.store import Tx
@@ -10,6 +12,8 @@ _ANSWERS = (Effect.UNAVAILABLE, Effect.ANSWER_LOST, Effect.CONNECTION_CUT, Effec
 
 EFFECTS: dict[Operation, tuple[Effect, ...]] = {
     "payment": (Effect.DECLINE, Effect.SETTLE_LATER, Effect.LATE_CAPTURE, *_ANSWERS),
+    "card": (Effect.DECLINE, *_ANSWERS),
+    "charge": (Effect.DECLINE, Effect.SETTLE_LATER, *_ANSWERS),
     "refund": (Effect.REFUND_REFUSED, Effect.REFUND_PENDING, *_ANSWERS),
     "payout": (Effect.PAYOUT_FAILED, Effect.PAYOUT_HOLD, Effect.PAYOUT_RETURNED, *_ANSWERS),
     "webhook": (Effect.DELAY, Effect.DUPLICATE, Effect.REORDER, Effect.DROP),
@@ -26,23 +30,33 @@ def add(tx: Tx, wish: NewBehaviour) -> Behaviour:
         raise Problem(422, "effect_unknown", f"{wish.operation} can be told: {', '.join(accepted)}")
     if wish.effect is Effect.DELAY and wish.seconds == 0:
         raise Problem(422, "seconds_missing", "delay needs seconds above 0")
-    row = tx.run(
-        "INSERT INTO behaviours (operation, effect, times_left, subject, event, seconds, reason)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?)",
+    if wish.percent != 100 and wish.operation != "webhook":
+        raise Problem(422, "percent_impossible", "only webhook effects take a percent")
+    row = tx.one(
+        "INSERT INTO behaviours"
+        " (operation, effect, times_left, subject, event, percent, seconds, reason)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?) RETURNING *",
         wish.operation,
         wish.effect.value,
         wish.times,
         wish.subject,
         wish.event,
+        wish.percent,
         wish.seconds,
         wish.reason,
     )
-    return Behaviour.model_validate(tx.one("SELECT * FROM behaviours WHERE id = ?", row))
+    return Behaviour.model_validate(row)
 
 
-def listed(tx: Tx) -> list[Behaviour]:
-    """All switches that are on, oldest first."""
-    return [Behaviour.model_validate(row) for row in tx.all("SELECT * FROM behaviours ORDER BY id")]
+def listed(tx: Tx, limit: int | None = None) -> list[Behaviour]:
+    """The switches that are on, oldest first; all without a limit."""
+    rows = tx.all("SELECT * FROM behaviours ORDER BY id LIMIT ?", -1 if limit is None else limit)
+    return [Behaviour.model_validate(row) for row in rows]
+
+
+def count(tx: Tx) -> int:
+    """How many switches are on."""
+    return tx.number("SELECT COUNT(*) FROM behaviours")
 
 
 def remove(tx: Tx, behaviour_id: int) -> None:
@@ -55,23 +69,49 @@ def clear(tx: Tx) -> None:
     tx.run("DELETE FROM behaviours")
 
 
-def take(
-    tx: Tx, operation: Operation, effect: Effect, names: tuple[str, ...], event: str | None = None
-) -> Behaviour | None:
+def any_on(tx: Tx, operation: Operation) -> bool:
+    """Whether an operation has any switch at all; without one there is nothing to take."""
+    return tx.number("SELECT 1 FROM behaviours WHERE operation = ? LIMIT 1", operation) == 1
+
+
+def take(tx: Tx, operation: Operation, effect: Effect, names: tuple[str, ...]) -> Behaviour | None:
     """Uses up one turn of the oldest switch that matches any of the names, or answers None."""
+    found = _matching(tx, operation, effect, names, None)
+    return _used(tx, found[0]) if found else None
+
+
+def take_for_event(
+    tx: Tx, effect: Effect, names: tuple[str, ...], event_type: str, event_id: str
+) -> Behaviour | None:
+    """Like `take` for a webhook, leaving aside the switches whose share this event does not fall into."""
+    for found in _matching(tx, "webhook", effect, names, event_type):
+        # Its own share for every switch: what one drops must not be all that another would duplicate.
+        roll = hashlib.blake2b(f"{found.id} {event_id}".encode(), digest_size=8).digest()
+        if int.from_bytes(roll) % 100 < found.percent:
+            return _used(tx, found)
+    return None
+
+
+def _matching(
+    tx: Tx, operation: Operation, effect: Effect, names: tuple[str, ...], event: str | None
+) -> list[Behaviour]:
     marks = ", ".join("?" * len(names))
-    row = tx.one(
-        "SELECT * FROM behaviours WHERE operation = ? AND effect = ?"
-        f" AND (subject IS NULL OR subject IN ({marks})) AND (event IS NULL OR event = ?)"
-        " ORDER BY id LIMIT 1",
+    which = "SELECT * FROM behaviours WHERE operation = ? AND effect = ?"
+    # Two searches of the index on (operation, effect, subject); one with OR would read every subject's switch.
+    rows = tx.all(
+        f"{which} AND subject IS NULL UNION ALL {which} AND subject IN ({marks}) ORDER BY id",
+        operation,
+        effect.value,
         operation,
         effect.value,
         *names,
-        event,
     )
-    if row is None:
-        return None
-    found = Behaviour.model_validate(row)
-    tx.run("UPDATE behaviours SET times_left = times_left - 1 WHERE id = ?", found.id)
-    tx.run("DELETE FROM behaviours WHERE times_left <= 0")
+    return [Behaviour.model_validate(row) for row in rows if row["event"] in (None, event)]
+
+
+def _used(tx: Tx, found: Behaviour) -> Behaviour:
+    if found.times_left > 1:
+        tx.run("UPDATE behaviours SET times_left = times_left - 1 WHERE id = ?", found.id)
+    else:
+        tx.run("DELETE FROM behaviours WHERE id = ?", found.id)
     return found

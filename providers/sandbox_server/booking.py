@@ -5,20 +5,20 @@ from __future__ import annotations
 from datetime import date
 
 from providers.sandbox_server.records import Movement, Statement
-from providers.sandbox_server.store import Tx, stamp
+from providers.sandbox_server.store import Tx
 
 PAGE = 1_000
 """Most lines in one page of a statement."""
 
 
 def book(tx: Tx, kind: str, reference: str, subject: str, amount: int, currency: str) -> None:
-    """Adds one signed movement and moves the balance with it; nothing for 0.
+    """Adds one signed movement and moves the balance and the day's total with it; nothing for 0.
 
     Balances may go below 0 here: a refund or a dispute can take more than is there.
     """
     if amount == 0:
         return
-    moment = stamp(tx.now)
+    day = tx.moment[:10]
     tx.run(
         "INSERT INTO movements (reference, kind, subject, amount, currency, booked_at, day)"
         " VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -27,8 +27,15 @@ def book(tx: Tx, kind: str, reference: str, subject: str, amount: int, currency:
         subject,
         amount,
         currency,
-        moment,
-        moment[:10],
+        tx.moment,
+        day,
+    )
+    tx.run(
+        "INSERT INTO day_totals (day, currency, amount) VALUES (?, ?, ?)"
+        " ON CONFLICT (day, currency) DO UPDATE SET amount = amount + excluded.amount",
+        day,
+        currency,
+        amount,
     )
     tx.run(
         "INSERT INTO balances (currency, amount) VALUES (?, ?)"
@@ -71,7 +78,7 @@ def statement(tx: Tx, day: date, after: int) -> Statement:
 
 def _sums(tx: Tx, which: str, day: date) -> dict[str, int]:
     rows = tx.all(
-        f"SELECT currency, SUM(amount) AS total FROM movements WHERE {which}"
+        f"SELECT currency, SUM(amount) AS total FROM day_totals WHERE {which}"
         " GROUP BY currency ORDER BY currency",
         day.isoformat(),
     )

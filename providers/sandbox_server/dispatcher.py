@@ -6,16 +6,19 @@ import asyncio
 import contextlib
 import logging
 import sqlite3
+from collections import deque
 from datetime import datetime
-
-import httpx
 
 from providers.sandbox_server import events, payouts
 from providers.sandbox_server.config import SandboxConfig
-from providers.sandbox_server.records import Delivery
+from providers.sandbox_server.events import Attempt, Due
+from providers.sandbox_server.records import Endpoint
+from providers.sandbox_server.sender import Sender, SendFailed
 from providers.sandbox_server.store import Store, Tx
 
-_CONCURRENT = 8
+_CONCURRENT = 32
+_AHEAD = 256
+"""How many due webhooks are read at once; what is read is sent before more is read."""
 _LONGEST_SLEEP_SECONDS = 5.0
 
 log = logging.getLogger(__name__)
@@ -29,34 +32,52 @@ class Dispatcher:
         self._store = store
         self._config = config
         self._wake = wake
+        self._waiting: deque[Due] = deque()
         self._sending: dict[int, asyncio.Task[None]] = {}
+        """Webhooks on their way, by id; one stays until its attempt is recorded."""
+        self._ended: list[Attempt] = []
 
     async def run(self) -> None:
         """Until cancelled."""
-        timeout = self._config.delivery_timeout_seconds
-        async with httpx.AsyncClient(timeout=timeout, trust_env=False) as client:
-            try:
-                while True:
-                    self._wake.clear()
-                    await self._rest(self._step(client))
-            finally:
-                for task in self._sending.values():
-                    task.cancel()
-                await asyncio.gather(*self._sending.values(), return_exceptions=True)
-
-    def _step(self, client: httpx.AsyncClient) -> float:
+        sender = Sender(self._config.delivery_timeout_seconds)
         try:
+            while True:
+                await self._rest(self._turn(sender))
+        finally:
+            for task in self._sending.values():
+                task.cancel()
+            await asyncio.gather(*self._sending.values(), return_exceptions=True)
+            sender.close()
+            with contextlib.suppress(sqlite3.Error):
+                self._record()
+
+    def _turn(self, sender: Sender) -> float:
+        """Writes down what ended since the last turn, starts what can start, and says how long to rest."""
+        try:
+            self._record()
             self._move_payouts()
+            # After the commits of this turn, which call for no other; nothing else runs in between.
+            self._wake.clear()
             with self._store.reading() as tx:
-                for delivery in events.due(tx, 2 * _CONCURRENT):
-                    self._start(client, delivery)
+                self._start(sender, tx)
                 return self._seconds_until_next(tx)
         except sqlite3.Error:
             log.exception("the store cannot be used now")
+            self._wake.clear()
             return _LONGEST_SLEEP_SECONDS
 
+    def _record(self) -> None:
+        if not self._ended:
+            return
+        with self._store.transaction() as tx:
+            for attempt in self._ended:
+                events.record_attempt(tx, attempt)
+        for attempt in self._ended:
+            self._sending.pop(attempt.delivery_id, None)
+        self._ended.clear()
+
     def _move_payouts(self) -> None:
-        # Looks before it writes: every commit wakes this task again.
+        # Looks before it writes: most turns have no payout to move.
         with self._store.reading() as tx:
             moment = payouts.next_due(tx)
             waiting = moment is None or moment > tx.now
@@ -64,40 +85,34 @@ class Dispatcher:
             with self._store.transaction() as tx:
                 payouts.run_due(tx)
 
-    def _start(self, client: httpx.AsyncClient, delivery: Delivery) -> None:
-        if delivery.id in self._sending or len(self._sending) >= _CONCURRENT:
-            return
-        task = asyncio.create_task(self._send(client, delivery))
-        self._sending[delivery.id] = task
-        task.add_done_callback(lambda done: self._ended(delivery.id, done))
-
-    def _ended(self, delivery_id: int, task: asyncio.Task[None]) -> None:
-        self._sending.pop(delivery_id, None)
-        if not task.cancelled() and (error := task.exception()):
-            log.error("webhook %s: %r", delivery_id, error)
-        self._wake.set()
-
-    async def _send(self, client: httpx.AsyncClient, delivery: Delivery) -> None:
-        with self._store.reading() as tx:
+    def _start(self, sender: Sender, tx: Tx) -> None:
+        free = _CONCURRENT - len(self._sending)
+        if free > 0 and not self._waiting:
+            found = events.due(tx, _AHEAD + len(self._sending))
+            self._waiting.extend(each for each in found if each.id not in self._sending)
+        if free > 0 and self._waiting:
             endpoint = events.endpoint(tx)
-        carrier = delivery.channel == "carrier"
+            for _ in range(min(free, len(self._waiting))):
+                due = self._waiting.popleft()
+                self._sending[due.id] = asyncio.create_task(self._send(sender, due, endpoint))
+
+    async def _send(self, sender: Sender, due: Due, endpoint: Endpoint) -> None:
+        carrier = due.channel == "carrier"
         secret = self._config.carrier_secret if carrier else self._config.webhook_secret
-        headers = events.signed_headers(
-            secret, delivery.event_id, delivery.body, self._config.clock()
-        )
+        now = self._config.clock()
+        headers = events.signed_headers(secret, due.event_id, due.body, now)
+        url = str(endpoint.carrier_url if carrier else endpoint.url)
         status: int | None = None
         error: str | None = None
         try:
-            answer = await client.post(
-                str(endpoint.carrier_url if carrier else endpoint.url),
-                content=delivery.body.encode(),
-                headers=headers,
-            )
-            status = answer.status_code
-        except (httpx.HTTPError, httpx.InvalidURL) as failure:
-            error = f"{type(failure).__name__}: {failure}"[:300]
-        with self._store.transaction() as tx:
-            events.record_attempt(tx, delivery.id, status, error)
+            status = await sender.post(url, headers, due.body.encode())
+        except SendFailed as failure:
+            error = str(failure)
+        except Exception as failure:
+            log.exception("webhook %s", due.id)
+            error = repr(failure)[:300]
+        self._ended.append(Attempt(due.id, status, error))
+        self._wake.set()
 
     def _seconds_until_next(self, tx: Tx) -> float:
         moments: list[datetime] = [

@@ -8,7 +8,7 @@ from providers.sandbox_server.events import emit
 from providers.sandbox_server.problems import Problem
 from providers.sandbox_server.records import CloseDispute, Dispute, NewDispute
 from providers.sandbox_server.refunds import taken_back
-from providers.sandbox_server.store import Tx, new_reference, stamp
+from providers.sandbox_server.store import Tx, new_reference
 
 
 def open_dispute(tx: Tx, payment_reference: str, wish: NewDispute) -> Dispute:
@@ -30,7 +30,7 @@ def open_dispute(tx: Tx, payment_reference: str, wish: NewDispute) -> Dispute:
         payment.currency,
         tx.config.dispute_fee,
         wish.reason,
-        stamp(tx.now),
+        tx.moment,
     )
     dispute = get(tx, reference)
     book(tx, "dispute", reference, payment.subject, -amount, payment.currency)
@@ -49,12 +49,14 @@ def get(tx: Tx, reference: str) -> Dispute:
 
 def listed(tx: Tx, payment_reference: str | None, limit: int) -> list[Dispute]:
     """Disputes, newest first."""
-    rows = tx.all(
-        "SELECT * FROM disputes WHERE (?1 IS NULL OR payment_reference = ?1)"
-        " ORDER BY id DESC LIMIT ?2",
-        payment_reference,
-        limit,
-    )
+    if payment_reference is None:
+        rows = tx.all("SELECT * FROM disputes ORDER BY id DESC LIMIT ?", limit)
+    else:
+        rows = tx.all(
+            "SELECT * FROM disputes WHERE payment_reference = ? ORDER BY id DESC LIMIT ?",
+            payment_reference,
+            limit,
+        )
     return [Dispute.model_validate(row) for row in rows]
 
 

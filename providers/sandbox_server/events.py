@@ -7,13 +7,14 @@ import hashlib
 import hmac
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 
-from providers.sandbox_server.behaviours import take
+from providers.sandbox_server.behaviours import any_on, take_for_event
 from providers.sandbox_server.config import secret_bytes
 from providers.sandbox_server.problems import Problem
-from providers.sandbox_server.records import Channel, Delivery, Effect, Endpoint
-from providers.sandbox_server.store import Tx, new_reference, stamp
+from providers.sandbox_server.records import Behaviour, Channel, Delivery, Effect, Endpoint
+from providers.sandbox_server.store import Tx, new_reference
 
 # A webhook held back for reordering waits for the one it was told to follow.
 _SENDABLE = (
@@ -22,34 +23,64 @@ _SENDABLE = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A webhook to send now."""
+
+    id: int
+    event_id: str
+    channel: str
+    body: str
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """How sending a webhook once ended: with the status of an answer, or with what went wrong."""
+
+    delivery_id: int
+    status: int | None
+    error: str | None
+
+
 def emit(
     tx: Tx, channel: Channel, event_type: str, data: Mapping[str, str], names: tuple[str, ...]
 ) -> None:
     """Queues one event. The first of `names` is its subject; any of them can match a misbehaviour."""
     body = json.dumps(
-        {"type": event_type, "timestamp": stamp(tx.now), "data": dict(data)}, ensure_ascii=False
+        {"type": event_type, "timestamp": tx.moment, "data": dict(data)}, ensure_ascii=False
     )
     event_id = new_reference("evt")
-    if take(tx, "webhook", Effect.DROP, names, event_type):
-        _insert(tx, channel, event_type, names[0], body, event_id, "dropped", None)
-        return
-    held = take(tx, "webhook", Effect.REORDER, names, event_type)
-    delay = take(tx, "webhook", Effect.DELAY, names, event_type)
-    copies = 2 if take(tx, "webhook", Effect.DUPLICATE, names, event_type) else 1
-    state = "held" if held else "pending"
-    due_at: str | None = tx.later(delay.seconds if delay else 0)
-    if held:
-        due_at = tx.later(held.seconds) if held.seconds else None
+    state, due_at, copies = _plan(tx, names, event_type, event_id)
     for _copy in range(copies):
         row = _insert(tx, channel, event_type, names[0], body, event_id, state, due_at)
-    tx.run(
-        "UPDATE deliveries SET state = 'pending', due_at = ?, after_id = ?"
-        " WHERE state = 'held' AND channel = ? AND event_id <> ?",
-        stamp(tx.now),
-        row,
-        channel,
-        event_id,
-    )
+    if state != "dropped":
+        tx.run(
+            "UPDATE deliveries SET state = 'pending', due_at = ?, after_id = ?"
+            " WHERE state = 'held' AND channel = ? AND event_id <> ?",
+            tx.moment,
+            row,
+            channel,
+            event_id,
+        )
+
+
+def _plan(
+    tx: Tx, names: tuple[str, ...], event_type: str, event_id: str
+) -> tuple[str, str | None, int]:
+    """State, due moment and number of copies of a new webhook, as the switches say."""
+    if not any_on(tx, "webhook"):
+        return "pending", tx.moment, 1
+
+    def told(effect: Effect) -> Behaviour | None:
+        return take_for_event(tx, effect, names, event_type, event_id)
+
+    if told(Effect.DROP):
+        return "dropped", None, 1
+    held, delay = told(Effect.REORDER), told(Effect.DELAY)
+    copies = 2 if told(Effect.DUPLICATE) else 1
+    if held:
+        return "held", tx.later(held.seconds) if held.seconds else None, copies
+    return "pending", tx.later(delay.seconds) if delay else tx.moment, copies
 
 
 def _insert(
@@ -73,18 +104,18 @@ def _insert(
         event_id,
         state,
         due_at,
-        stamp(tx.now),
+        tx.moment,
     )
 
 
-def due(tx: Tx, limit: int) -> list[Delivery]:
+def due(tx: Tx, limit: int) -> list[Due]:
     """Webhooks to send now, the longest due first."""
-    rows = tx.all(
-        f"SELECT * FROM deliveries WHERE {_SENDABLE} AND due_at <= ? ORDER BY due_at, id LIMIT ?",
-        stamp(tx.now),
-        limit,
+    rows = tx.connection.execute(
+        f"SELECT id, event_id, channel, body FROM deliveries WHERE {_SENDABLE} AND due_at <= ?"
+        " ORDER BY due_at, id LIMIT ?",
+        (tx.moment, limit),
     )
-    return [Delivery.model_validate(row) for row in rows]
+    return [Due(*row) for row in rows]
 
 
 def next_due(tx: Tx) -> datetime | None:
@@ -92,23 +123,24 @@ def next_due(tx: Tx) -> datetime | None:
     row = tx.one(
         "SELECT MIN(due_at) AS due_at FROM deliveries"
         " WHERE state IN ('pending', 'held') AND due_at > ?",
-        stamp(tx.now),
+        tx.moment,
     )
     return datetime.fromisoformat(str(row["due_at"])) if row and row["due_at"] else None
 
 
-def record_attempt(tx: Tx, delivery_id: int, status: int | None, error: str | None) -> None:
+def record_attempt(tx: Tx, attempt: Attempt) -> None:
     """Notes how one attempt went and plans the next one when it did not arrive."""
+    status = attempt.status
     if status is not None and 200 <= status < 300:
         tx.run(
             "UPDATE deliveries SET state = 'delivered', attempts = attempts + 1, due_at = NULL,"
             " last_status = ?, last_error = NULL, delivered_at = ? WHERE id = ?",
             status,
-            stamp(tx.now),
-            delivery_id,
+            tx.moment,
+            attempt.delivery_id,
         )
         return
-    delivery = get(tx, delivery_id)
+    delivery = get(tx, attempt.delivery_id)
     waits = tx.config.retry_seconds
     wait = waits[min(delivery.attempts, len(waits) - 1)]
     given_up = (tx.now - delivery.created_at).total_seconds() > tx.config.give_up_seconds
@@ -118,8 +150,8 @@ def record_attempt(tx: Tx, delivery_id: int, status: int | None, error: str | No
         "given_up" if given_up else "pending",
         None if given_up else tx.later(wait),
         status,
-        error,
-        delivery_id,
+        attempt.error,
+        delivery.id,
     )
 
 
@@ -133,11 +165,12 @@ def get(tx: Tx, delivery_id: int) -> Delivery:
 
 def listed(tx: Tx, limit: int, subject: str | None = None) -> list[Delivery]:
     """The log, newest first."""
-    rows = tx.all(
-        "SELECT * FROM deliveries WHERE (?1 IS NULL OR subject = ?1) ORDER BY id DESC LIMIT ?2",
-        subject,
-        limit,
-    )
+    if subject is None:
+        rows = tx.all("SELECT * FROM deliveries ORDER BY id DESC LIMIT ?", limit)
+    else:
+        rows = tx.all(
+            "SELECT * FROM deliveries WHERE subject = ? ORDER BY id DESC LIMIT ?", subject, limit
+        )
     return [Delivery.model_validate(row) for row in rows]
 
 
@@ -146,7 +179,7 @@ def redeliver(tx: Tx, delivery_id: int) -> Delivery:
     get(tx, delivery_id)
     tx.run(
         "UPDATE deliveries SET state = 'pending', due_at = ?, after_id = NULL WHERE id = ?",
-        stamp(tx.now),
+        tx.moment,
         delivery_id,
     )
     return get(tx, delivery_id)

@@ -6,38 +6,61 @@ import hashlib
 from typing import Literal
 
 from providers.sandbox_server.problems import Problem
-from providers.sandbox_server.records import NewPayment, NewPayout, NewRefund
+from providers.sandbox_server.records import NewCard, NewPayment, NewPayout, NewRefund
 from providers.sandbox_server.store import Tx
 
-_Kind = Literal["payments", "refunds", "payouts"]
+_Kind = Literal["payments", "cards", "refunds", "payouts"]
+_New = NewPayment | NewCard | NewRefund | NewPayout
 
 
-def _fingerprint(body: NewPayment | NewRefund | NewPayout) -> str:
-    return hashlib.sha256(body.model_dump_json().encode()).hexdigest()
+def _fingerprint(body: _New) -> str:
+    # Without what was left out: a field that is new here must not change the fingerprints of stored keys.
+    return hashlib.sha256(body.model_dump_json(exclude_none=True).encode()).hexdigest()
 
 
-def replayed(tx: Tx, kind: _Kind, key: str, body: NewPayment | NewRefund | NewPayout) -> str | None:
+def replayed(tx: Tx, kind: _Kind, key: str, body: _New) -> str | None:
     """The reference that this key already made, or None for a new request."""
-    row = tx.one("SELECT * FROM idempotency_keys WHERE operation = ? AND key = ?", kind, key)
+    reference = _known(tx, kind, key, _fingerprint(body))
+    if reference is None and tx.number(
+        f"SELECT 1 FROM {kind} WHERE operation_id = ?", body.operation_id
+    ):
+        raise Problem(409, "operation_id_reused", "this operation_id was used under another key")
+    return reference
+
+
+def remember(tx: Tx, kind: _Kind, key: str, body: _New, reference: str) -> None:
+    """Ties the key to what it made."""
+    _keep(tx, kind, key, _fingerprint(body), reference)
+
+
+def attempted(tx: Tx, key: str, payment_reference: str) -> bool:
+    """Whether this key has already made its attempt to charge that payment."""
+    return _known(tx, "retries", key, payment_reference) is not None
+
+
+def remember_attempt(tx: Tx, key: str, payment_reference: str) -> None:
+    """Ties the key to the payment it tried to charge."""
+    _keep(tx, "retries", key, payment_reference, payment_reference)
+
+
+def _known(tx: Tx, operation: str, key: str, fingerprint: str) -> str | None:
+    row = tx.one(
+        "SELECT fingerprint, reference FROM idempotency_keys WHERE operation = ? AND key = ?",
+        operation,
+        key,
+    )
     if row is None:
-        if tx.one(f"SELECT 1 FROM {kind} WHERE operation_id = ?", body.operation_id):
-            raise Problem(
-                409, "operation_id_reused", "this operation_id was used under another key"
-            )
         return None
-    if row["fingerprint"] != _fingerprint(body):
-        raise Problem(422, "idempotency_key_reused", "this key came with another body before")
+    if row["fingerprint"] != fingerprint:
+        raise Problem(422, "idempotency_key_reused", "this key came with another request before")
     return str(row["reference"])
 
 
-def remember(
-    tx: Tx, kind: _Kind, key: str, body: NewPayment | NewRefund | NewPayout, reference: str
-) -> None:
-    """Ties the key to what it made."""
+def _keep(tx: Tx, operation: str, key: str, fingerprint: str, reference: str) -> None:
     tx.run(
         "INSERT INTO idempotency_keys (operation, key, fingerprint, reference) VALUES (?, ?, ?, ?)",
-        kind,
+        operation,
         key,
-        _fingerprint(body),
+        fingerprint,
         reference,
     )

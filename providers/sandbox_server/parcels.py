@@ -5,7 +5,7 @@ from __future__ import annotations
 from providers.sandbox_server.events import emit
 from providers.sandbox_server.problems import Problem
 from providers.sandbox_server.records import NewParcel, NewScan, Parcel
-from providers.sandbox_server.store import Tx, stamp
+from providers.sandbox_server.store import Tx
 
 
 def register(tx: Tx, wish: NewParcel) -> tuple[Parcel, bool]:
@@ -21,7 +21,7 @@ def register(tx: Tx, wish: NewParcel) -> tuple[Parcel, bool]:
         " VALUES (?, ?, 'registered', ?)",
         wish.tracking_number,
         wish.label_paid_by,
-        stamp(tx.now),
+        tx.moment,
     )
     return _tell(tx, wish.tracking_number), True
 
@@ -57,7 +57,7 @@ def _tell(tx: Tx, tracking_number: str) -> Parcel:
         "tracking_number": parcel.tracking_number,
         "kind": parcel.kind,
         "label_paid_by": parcel.label_paid_by,
-        "occurred_at": stamp(tx.now),
+        "occurred_at": tx.moment,
     }
     emit(tx, "carrier", f"parcel.{parcel.kind}", data, (tracking_number,))
     return parcel

@@ -1,27 +1,33 @@
-"""Payments: made by the client, paid or declined by a payer on the pay page."""
+"""Payments: made by the client, then paid or declined by a payer on the pay page, or charged to a saved card."""
 
 from __future__ import annotations
 
-from providers.sandbox_server import idempotency
-from providers.sandbox_server.behaviours import take
+from providers.sandbox_server import cards, idempotency
+from providers.sandbox_server.behaviours import any_on, take
 from providers.sandbox_server.booking import book
 from providers.sandbox_server.events import emit
+from providers.sandbox_server.lookup import Which, rows
 from providers.sandbox_server.problems import Problem
-from providers.sandbox_server.records import Effect, NewPayment, Payment
-from providers.sandbox_server.store import Tx, new_reference, stamp
+from providers.sandbox_server.records import Card, Effect, NewPayment, Payment
+from providers.sandbox_server.store import Tx, Value, new_reference
 
 PAYER_DECLINED = "declined_by_payer"
 
 
 def create(tx: Tx, key: str, wish: NewPayment) -> tuple[Payment, bool]:
-    """A payment that can be paid at once, and whether it is new."""
+    """A payment that can be paid at once, or has just been charged to its card; and whether it is new.
+
+    Refused as a problem: a card that is unknown, not saved, or of another currency.
+    """
     reference = idempotency.replayed(tx, "payments", key, wish)
     if reference is not None:
         return get(tx, reference), False
+    card = _chargeable(tx, wish.card_reference, wish.currency) if wish.card_reference else None
     reference = new_reference("spay")
-    tx.run(
+    row = tx.one(
         "INSERT INTO payments (reference, operation_id, subject, status, amount, currency,"
-        " description, return_url, created_at) VALUES (?, ?, ?, 'open', ?, ?, ?, ?, ?)",
+        " description, return_url, card_reference, created_at)"
+        " VALUES (?, ?, ?, 'open', ?, ?, ?, ?, ?, ?) RETURNING *",
         reference,
         wish.operation_id,
         wish.subject,
@@ -29,10 +35,31 @@ def create(tx: Tx, key: str, wish: NewPayment) -> tuple[Payment, bool]:
         wish.currency,
         wish.description,
         wish.return_url,
-        stamp(tx.now),
+        wish.card_reference,
+        tx.moment,
     )
     idempotency.remember(tx, "payments", key, wish, reference)
-    return get(tx, reference), True
+    payment = Payment.model_validate(row)
+    return _attempt(tx, payment, card) if card else payment, True
+
+
+def retry(tx: Tx, key: str, reference: str) -> Payment:
+    """One more attempt to charge the saved card of an open payment; a captured one is answered as it is.
+
+    The same key makes one attempt. Refused as a problem: no charge, a closed payment, a released card.
+    """
+    payment = get(tx, reference)
+    if idempotency.attempted(tx, key, reference):
+        return payment
+    if payment.card_reference is None:
+        raise Problem(409, "not_a_charge", "this payment has no saved card")
+    if payment.status == "captured":
+        return payment
+    if payment.status == "canceled":
+        raise _closed()
+    card = _chargeable(tx, payment.card_reference, payment.currency)
+    idempotency.remember_attempt(tx, key, reference)
+    return _attempt(tx, payment, card)
 
 
 def get(tx: Tx, reference: str) -> Payment:
@@ -43,14 +70,9 @@ def get(tx: Tx, reference: str) -> Payment:
     return Payment.model_validate(row)
 
 
-def listed(tx: Tx, operation_id: str | None, limit: int) -> list[Payment]:
+def listed(tx: Tx, which: Which) -> list[Payment]:
     """Payments, newest first."""
-    rows = tx.all(
-        "SELECT * FROM payments WHERE (?1 IS NULL OR operation_id = ?1) ORDER BY id DESC LIMIT ?2",
-        operation_id,
-        limit,
-    )
-    return [Payment.model_validate(row) for row in rows]
+    return [Payment.model_validate(row) for row in rows(tx, "payments", which)]
 
 
 def cancel(tx: Tx, reference: str) -> Payment:
@@ -58,8 +80,7 @@ def cancel(tx: Tx, reference: str) -> Payment:
     payment = get(tx, reference)
     if payment.status != "open":
         return payment
-    tx.run("UPDATE payments SET status = 'canceled' WHERE reference = ?", reference)
-    return _tell(tx, "payment.canceled", reference)
+    return _tell(tx, "payment.canceled", _set(tx, payment, "status = 'canceled'"))
 
 
 def pay(tx: Tx, reference: str) -> Payment:
@@ -69,28 +90,17 @@ def pay(tx: Tx, reference: str) -> Payment:
     if payment.status == "captured":
         return payment
     if payment.status == "canceled" and not take(tx, "payment", Effect.LATE_CAPTURE, names):
-        raise Problem(409, "payment_canceled", "this payment is closed")
+        raise _closed()
     decline = take(tx, "payment", Effect.DECLINE, names) if payment.status == "open" else None
     if decline:
-        return decline_attempt(tx, reference, decline.reason or "card_declined")
-    fee = (payment.amount * tx.config.fee_basis_points + 5_000) // 10_000
-    tx.run(
-        "UPDATE payments SET status = 'captured', fee = ?, decline_reason = NULL"
-        " WHERE reference = ?",
-        fee,
-        reference,
-    )
-    if not take(tx, "payment", Effect.SETTLE_LATER, names):
-        _settle(tx, get(tx, reference))
-    return _tell(tx, "payment.captured", reference)
+        return _declined(tx, payment, decline.reason or "card_declined")
+    return _capture(tx, payment, settled=not take(tx, "payment", Effect.SETTLE_LATER, names))
 
 
 def decline_attempt(tx: Tx, reference: str, reason: str) -> Payment:
     """The payer's attempt fails; the payment stays open. A closed payment is answered as it is."""
-    if get(tx, reference).status != "open":
-        return get(tx, reference)
-    tx.run("UPDATE payments SET decline_reason = ? WHERE reference = ?", reason, reference)
-    return _tell(tx, "payment.declined", reference)
+    payment = get(tx, reference)
+    return _declined(tx, payment, reason) if payment.status == "open" else payment
 
 
 def advance(tx: Tx, reference: str) -> Payment:
@@ -100,22 +110,64 @@ def advance(tx: Tx, reference: str) -> Payment:
         raise Problem(409, "not_captured", "only a captured payment settles")
     if payment.settled:
         return payment
-    _settle(tx, payment)
-    return _tell(tx, "payment.settled", reference)
+    _book(tx, payment)
+    return _tell(tx, "payment.settled", _set(tx, payment, "settled = 1"))
 
 
-def _settle(tx: Tx, payment: Payment) -> None:
-    tx.run("UPDATE payments SET settled = 1 WHERE reference = ?", payment.reference)
+def _chargeable(tx: Tx, card_reference: str, currency: str) -> Card:
+    card = cards.get(tx, card_reference)
+    if card.status != "saved":
+        raise Problem(409, "card_not_saved", f"this card is {card.status}")
+    if card.currency != currency:
+        raise Problem(422, "currency_mismatch", f"the card is in {card.currency}")
+    return card
+
+
+def _attempt(tx: Tx, payment: Payment, card: Card) -> Payment:
+    """Charges a saved card: its holder is away, so nobody but the bank says yes or no."""
+    if not any_on(tx, "charge"):
+        return _capture(tx, payment, settled=True)
+    names = (*_names(payment), *cards.names(card))
+    decline = take(tx, "charge", Effect.DECLINE, names)
+    if decline:
+        return _declined(tx, payment, decline.reason or "card_declined")
+    return _capture(tx, payment, settled=not take(tx, "charge", Effect.SETTLE_LATER, names))
+
+
+def _capture(tx: Tx, payment: Payment, *, settled: bool) -> Payment:
+    fee = (payment.amount * tx.config.fee_basis_points + 5_000) // 10_000
+    change = "status = 'captured', decline_reason = NULL, fee = ?, settled = ?"
+    captured = _set(tx, payment, change, fee, settled)
+    if settled:
+        _book(tx, captured)
+    return _tell(tx, "payment.captured", captured)
+
+
+def _declined(tx: Tx, payment: Payment, reason: str) -> Payment:
+    return _tell(tx, "payment.declined", _set(tx, payment, "decline_reason = ?", reason))
+
+
+def _set(tx: Tx, payment: Payment, change: str, *values: Value) -> Payment:
+    row = tx.one(
+        f"UPDATE payments SET {change} WHERE reference = ? RETURNING *", *values, payment.reference
+    )
+    return Payment.model_validate(row)
+
+
+def _book(tx: Tx, payment: Payment) -> None:
     book(tx, "payment", payment.reference, payment.subject, payment.amount, payment.currency)
     book(tx, "fee", payment.reference, payment.subject, -payment.fee, payment.currency)
+
+
+def _closed() -> Problem:
+    return Problem(409, "payment_canceled", "this payment is closed")
 
 
 def _names(payment: Payment) -> tuple[str, ...]:
     return payment.subject, payment.operation_id, payment.reference
 
 
-def _tell(tx: Tx, event_type: str, reference: str) -> Payment:
-    payment = get(tx, reference)
+def _tell(tx: Tx, event_type: str, payment: Payment) -> Payment:
     data = {
         "subject": payment.subject,
         "reference": payment.reference,

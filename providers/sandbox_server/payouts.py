@@ -8,6 +8,7 @@ from providers.sandbox_server import idempotency
 from providers.sandbox_server.behaviours import take
 from providers.sandbox_server.booking import balance, book
 from providers.sandbox_server.events import emit
+from providers.sandbox_server.lookup import Which, rows
 from providers.sandbox_server.problems import Problem
 from providers.sandbox_server.records import (
     INSUFFICIENT_BALANCE,
@@ -17,7 +18,7 @@ from providers.sandbox_server.records import (
     Payout,
     PayoutState,
 )
-from providers.sandbox_server.store import Tx, new_reference, stamp
+from providers.sandbox_server.store import Tx, new_reference
 
 _NEXT: dict[PayoutState, tuple[PayoutState, ...]] = {
     "in_transit": ("paid", "failed", "returned"),
@@ -46,7 +47,7 @@ def create(tx: Tx, key: str, wish: NewPayout) -> tuple[Payout, bool]:
         wish.destination,
         wish.holder,
         tx.config.payout_fee,
-        stamp(tx.now),
+        tx.moment,
         plan,
         reason,
         return_seconds,
@@ -83,14 +84,9 @@ def get(tx: Tx, reference: str) -> Payout:
     return Payout.model_validate(row)
 
 
-def listed(tx: Tx, operation_id: str | None, limit: int) -> list[Payout]:
+def listed(tx: Tx, which: Which) -> list[Payout]:
     """Payouts, newest first."""
-    rows = tx.all(
-        "SELECT * FROM payouts WHERE (?1 IS NULL OR operation_id = ?1) ORDER BY id DESC LIMIT ?2",
-        operation_id,
-        limit,
-    )
-    return [Payout.model_validate(row) for row in rows]
+    return [Payout.model_validate(row) for row in rows(tx, "payouts", which)]
 
 
 def advance(tx: Tx, reference: str, step: AdvancePayout) -> Payout:
@@ -143,8 +139,8 @@ def _set(tx: Tx, payout: Payout, status: PayoutState, reason: str | None) -> Non
 
 def run_due(tx: Tx) -> None:
     """Ends every payout whose time in transit, or whose time until its return, is over."""
-    rows = tx.all("SELECT * FROM payouts WHERE due_at <= ? ORDER BY due_at, id", stamp(tx.now))
-    for row in rows:
+    found = tx.all("SELECT * FROM payouts WHERE due_at <= ? ORDER BY due_at, id", tx.moment)
+    for row in found:
         payout = Payout.model_validate(row)
         reason = str(row["plan_reason"]) if row["plan_reason"] else None
         if payout.status == "paid":

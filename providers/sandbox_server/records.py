@@ -17,6 +17,7 @@ Text = Annotated[str, StringConstraints(min_length=1, max_length=1_000)]
 WebAddress = Annotated[str, StringConstraints(pattern=r"^https?://\S+$", max_length=2_000)]
 """http or https only: it becomes a link on the pay page."""
 PaymentState = Literal["open", "captured", "canceled"]
+CardState = Literal["open", "saved", "canceled"]
 RefundState = Literal["pending", "succeeded", "refused"]
 PayoutState = Literal["in_transit", "paid", "failed", "returned"]
 DisputeState = Literal["open", "won", "lost"]
@@ -44,6 +45,8 @@ class NewPayment(Body):
     currency: CurrencyCode
     description: Text
     return_url: WebAddress
+    card_reference: Token | None = None
+    """A saved card to charge now, while its holder is away; nobody pays by hand unless it is declined."""
 
 
 class Payment(Record):
@@ -59,10 +62,39 @@ class Payment(Record):
     settled: bool
     decline_reason: str | None
     created_at: datetime
+    card_reference: str | None
 
 
 class PaymentView(Payment):
     """A payment with the address of its pay page."""
+
+    checkout_url: str
+
+
+class NewCard(Body):
+    operation_id: Token
+    subject: Token
+    currency: CurrencyCode
+    description: Text
+    return_url: WebAddress
+
+
+class Card(Record):
+    """A card on file: saved by its holder, charged later. There are no numbers here, play money needs none."""
+
+    reference: str
+    operation_id: str
+    subject: str
+    status: CardState
+    currency: str
+    description: str
+    return_url: str
+    decline_reason: str | None
+    created_at: datetime
+
+
+class CardView(Card):
+    """A card with the address of the page on which it is saved."""
 
     checkout_url: str
 
@@ -200,7 +232,7 @@ class Effect(StrEnum):
     DROP = "drop"
 
 
-Operation = Literal["payment", "refund", "payout", "webhook", "cancel", "read"]
+Operation = Literal["payment", "card", "charge", "refund", "payout", "webhook", "cancel", "read"]
 
 
 class NewBehaviour(Body):
@@ -213,6 +245,8 @@ class NewBehaviour(Body):
     """A subject, operation id, reference or tracking number."""
     event: Token | None = None
     """For webhooks: only this event type, such as `payment.captured`."""
+    percent: Annotated[int, Field(ge=1, le=100)] = 100
+    """For webhooks: how many in a hundred matching events it applies to; the others do not use it up."""
     seconds: Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)] = 0
     reason: Text | None = None
 
@@ -224,6 +258,7 @@ class Behaviour(Record):
     times_left: int
     subject: str | None
     event: str | None
+    percent: int
     seconds: float
     reason: str | None
 

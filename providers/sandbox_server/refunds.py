@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from providers.sandbox_server import idempotency, payments
-from providers.sandbox_server.behaviours import take
+from providers.sandbox_server.behaviours import any_on, take
 from providers.sandbox_server.booking import book
 from providers.sandbox_server.events import emit
+from providers.sandbox_server.lookup import Which, rows
 from providers.sandbox_server.problems import Problem
 from providers.sandbox_server.records import AdvanceRefund, Effect, NewRefund, Refund
-from providers.sandbox_server.store import Tx, new_reference, stamp
+from providers.sandbox_server.store import Tx, new_reference
 
 
 def create(tx: Tx, key: str, wish: NewRefund) -> tuple[Refund, bool]:
@@ -21,19 +22,19 @@ def create(tx: Tx, key: str, wish: NewRefund) -> tuple[Refund, bool]:
         return get(tx, reference), False
     _check(tx, wish)
     reference = new_reference("sref")
-    tx.run(
+    row = tx.one(
         "INSERT INTO refunds (reference, operation_id, subject, payment_reference, status, amount,"
-        " currency, created_at) VALUES (?, ?, ?, ?, 'pending', ?, ?, ?)",
+        " currency, created_at) VALUES (?, ?, ?, ?, 'pending', ?, ?, ?) RETURNING *",
         reference,
         wish.operation_id,
         wish.subject,
         wish.payment_reference,
         wish.amount,
         wish.currency,
-        stamp(tx.now),
+        tx.moment,
     )
     idempotency.remember(tx, "refunds", key, wish, reference)
-    return _process(tx, reference), True
+    return _process(tx, Refund.model_validate(row)), True
 
 
 def _check(tx: Tx, wish: NewRefund) -> None:
@@ -66,14 +67,9 @@ def get(tx: Tx, reference: str) -> Refund:
     return Refund.model_validate(row)
 
 
-def listed(tx: Tx, operation_id: str | None, limit: int) -> list[Refund]:
+def listed(tx: Tx, which: Which) -> list[Refund]:
     """Refunds, newest first."""
-    rows = tx.all(
-        "SELECT * FROM refunds WHERE (?1 IS NULL OR operation_id = ?1) ORDER BY id DESC LIMIT ?2",
-        operation_id,
-        limit,
-    )
-    return [Refund.model_validate(row) for row in rows]
+    return [Refund.model_validate(row) for row in rows(tx, "refunds", which)]
 
 
 def advance(tx: Tx, reference: str, step: AdvanceRefund) -> Refund:
@@ -86,8 +82,9 @@ def advance(tx: Tx, reference: str, step: AdvanceRefund) -> Refund:
     return _finish(tx, refund, step.to == "succeeded", step.reason)
 
 
-def _process(tx: Tx, reference: str) -> Refund:
-    refund = get(tx, reference)
+def _process(tx: Tx, refund: Refund) -> Refund:
+    if not any_on(tx, "refund"):
+        return _finish(tx, refund, True, None)
     names = _names(refund)
     refused = take(tx, "refund", Effect.REFUND_REFUSED, names)
     if refused:
@@ -99,8 +96,8 @@ def _process(tx: Tx, reference: str) -> Refund:
 
 def _finish(tx: Tx, refund: Refund, succeeded: bool, reason: str | None) -> Refund:
     status = "succeeded" if succeeded else "refused"
-    tx.run(
-        "UPDATE refunds SET status = ?, failure_reason = ? WHERE reference = ?",
+    row = tx.one(
+        "UPDATE refunds SET status = ?, failure_reason = ? WHERE reference = ? RETURNING *",
         status,
         None if succeeded else reason or "account_closed",
         refund.reference,
@@ -114,7 +111,7 @@ def _finish(tx: Tx, refund: Refund, succeeded: bool, reason: str | None) -> Refu
         "status": status,
     }
     emit(tx, "payments", f"refund.{status}", data, _names(refund))
-    return get(tx, refund.reference)
+    return Refund.model_validate(row)
 
 
 def _names(refund: Refund) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from fastapi.responses import Response
 from providers.sandbox_server import (
     behaviours,
     booking,
+    cards,
     events,
     parcels,
     payments,
@@ -29,14 +30,17 @@ from providers.sandbox_server.html import (
     table,
     text_field,
 )
+from providers.sandbox_server.lookup import Which
 from providers.sandbox_server.records import Delivery, Parcel, Payout
 from providers.sandbox_server.store import Tx
 from providers.sandbox_server.web import Sandbox
 
 _LATEST = 15
+_NEWEST = Which(limit=_LATEST)
+_MOST_SWITCHES = 100
 _INTRO = (
     "A payment company and a carrier that exist only on this machine: play money, a hosted pay page, "
-    "refunds, payouts, signed webhooks, and switches to misbehave. "
+    "saved cards, refunds, payouts, signed webhooks, and switches to misbehave. "
     "本机上的模拟支付公司与承运商：仅为测试资金。"
 )
 
@@ -51,6 +55,7 @@ def start_page(box: Sandbox, tx: Tx) -> Response:
             _balances(tx),
             _behaviours(tx),
             _payments(box, tx),
+            _cards(box, tx),
             _refunds(tx),
             _payouts(tx),
             _parcels(tx),
@@ -79,6 +84,7 @@ def _behaviours(tx: Tx) -> Html:
         text_field("秒 Seconds", "seconds", short=True),
         text_field("对象 Only subject", "subject"),
         text_field("事件 Only event", "event"),
+        text_field("比例 Percent", "percent", short=True),
         text_field("原因 Reason", "reason"),
         button("打开 Switch on", primary=True),
     )
@@ -89,12 +95,15 @@ def _behaviours(tx: Tx) -> Html:
             f"{item.seconds:g}",
             item.subject,
             item.event,
+            item.percent,
             form(f"/ui/behaviours/{item.id}/off", "inline", button("关闭 Off")),
         )
-        for item in behaviours.listed(tx)
+        for item in behaviours.listed(tx, _MOST_SWITCHES)
     ]
-    heads = ["异常 Effect", "次数 Times", "秒 Seconds", "对象 Subject", "事件 Event", ""]
-    return card("异常开关 Misbehaviours", adding, table(heads, rows))
+    heads = ["异常 Effect", "次数 Times", "秒 Seconds", "对象 Subject", "事件 Event", "%", ""]
+    more = behaviours.count(tx) - len(rows)
+    rest = soft(f"还有 {more} 个 and {more} more") if more else Html("")
+    return card("异常开关 Misbehaviours", adding, table(heads, rows), rest)
 
 
 def _payments(box: Sandbox, tx: Tx) -> Html:
@@ -106,7 +115,7 @@ def _payments(box: Sandbox, tx: Tx) -> Html:
             _payment_state(item.status, item.settled, item.decline_reason),
             f"{item.created_at:%m-%d %H:%M:%S}",
         )
-        for item in payments.listed(tx, None, _LATEST)
+        for item in payments.listed(tx, _NEWEST)
     ]
     heads = ["支付 Payment", "对象 Subject", "金额 Amount", "状态 State", "UTC"]
     return card("收款 Payments", table(heads, rows))
@@ -118,6 +127,21 @@ def _payment_state(status: str, settled: bool, decline_reason: str | None) -> st
     return f"{status} ({decline_reason})" if decline_reason else status
 
 
+def _cards(box: Sandbox, tx: Tx) -> Html:
+    rows = [
+        (
+            _link(box.card_view(item).checkout_url, item.reference),
+            code(item.subject),
+            item.currency,
+            f"{item.status} ({item.decline_reason})" if item.decline_reason else item.status,
+            f"{item.created_at:%m-%d %H:%M:%S}",
+        )
+        for item in cards.listed(tx, _NEWEST)
+    ]
+    heads = ["银行卡 Card", "对象 Subject", "币种 Currency", "状态 State", "UTC"]
+    return card("已存银行卡 Saved cards", table(heads, rows))
+
+
 def _refunds(tx: Tx) -> Html:
     rows = [
         (
@@ -127,7 +151,7 @@ def _refunds(tx: Tx) -> Html:
             f"{item.status} ({item.failure_reason})" if item.failure_reason else item.status,
             f"{item.created_at:%m-%d %H:%M:%S}",
         )
-        for item in refunds.listed(tx, None, _LATEST)
+        for item in refunds.listed(tx, _NEWEST)
     ]
     heads = ["退款 Refund", "对象 Subject", "金额 Amount", "状态 State", "UTC"]
     return card("退款 Refunds", table(heads, rows))
@@ -143,7 +167,7 @@ def _payouts(tx: Tx) -> Html:
             f"{item.status} ({item.failure_reason})" if item.failure_reason else item.status,
             _bank_buttons(item),
         )
-        for item in payouts.listed(tx, None, _LATEST)
+        for item in payouts.listed(tx, _NEWEST)
     ]
     heads = ["打款 Payout", "对象 Subject", "金额 Amount", "收款人 Holder", "状态 State", ""]
     return card("打款 Payouts", table(heads, rows))

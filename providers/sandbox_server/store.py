@@ -10,73 +10,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from providers.sandbox_server.config import SandboxConfig
+from providers.sandbox_server.schema import STEPS
 
 Value = str | int | float | None
-
-_VERSION = 1
-_SCHEMA = """
-CREATE TABLE payments (
-    id INTEGER PRIMARY KEY, reference TEXT NOT NULL UNIQUE, operation_id TEXT NOT NULL UNIQUE,
-    subject TEXT NOT NULL, status TEXT NOT NULL CHECK (status IN ('open', 'captured', 'canceled')),
-    amount INTEGER NOT NULL CHECK (amount > 0), currency TEXT NOT NULL,
-    description TEXT NOT NULL, return_url TEXT NOT NULL, fee INTEGER NOT NULL DEFAULT 0,
-    settled INTEGER NOT NULL DEFAULT 0, decline_reason TEXT, created_at TEXT NOT NULL
-) STRICT;
-CREATE TABLE refunds (
-    id INTEGER PRIMARY KEY, reference TEXT NOT NULL UNIQUE, operation_id TEXT NOT NULL UNIQUE,
-    subject TEXT NOT NULL, payment_reference TEXT NOT NULL REFERENCES payments (reference),
-    status TEXT NOT NULL CHECK (status IN ('pending', 'succeeded', 'refused')),
-    amount INTEGER NOT NULL CHECK (amount > 0), currency TEXT NOT NULL,
-    failure_reason TEXT, created_at TEXT NOT NULL
-) STRICT;
-CREATE INDEX refunds_of_payment ON refunds (payment_reference);
-CREATE TABLE payouts (
-    id INTEGER PRIMARY KEY, reference TEXT NOT NULL UNIQUE, operation_id TEXT NOT NULL UNIQUE,
-    subject TEXT NOT NULL,
-    status TEXT NOT NULL CHECK (status IN ('in_transit', 'paid', 'failed', 'returned')),
-    amount INTEGER NOT NULL CHECK (amount > 0), currency TEXT NOT NULL,
-    destination TEXT NOT NULL, holder TEXT NOT NULL, fee INTEGER NOT NULL DEFAULT 0,
-    failure_reason TEXT, created_at TEXT NOT NULL,
-    plan TEXT NOT NULL, plan_reason TEXT, return_seconds REAL NOT NULL DEFAULT 0, due_at TEXT
-) STRICT;
-CREATE INDEX payouts_due ON payouts (due_at) WHERE due_at IS NOT NULL;
-CREATE TABLE disputes (
-    id INTEGER PRIMARY KEY, reference TEXT NOT NULL UNIQUE,
-    payment_reference TEXT NOT NULL REFERENCES payments (reference),
-    operation_id TEXT NOT NULL, subject TEXT NOT NULL,
-    status TEXT NOT NULL CHECK (status IN ('open', 'won', 'lost')),
-    amount INTEGER NOT NULL CHECK (amount > 0), currency TEXT NOT NULL, fee INTEGER NOT NULL,
-    reason TEXT NOT NULL, created_at TEXT NOT NULL
-) STRICT;
-CREATE INDEX disputes_of_payment ON disputes (payment_reference);
-CREATE TABLE movements (
-    id INTEGER PRIMARY KEY, reference TEXT NOT NULL, kind TEXT NOT NULL, subject TEXT NOT NULL,
-    amount INTEGER NOT NULL, currency TEXT NOT NULL, booked_at TEXT NOT NULL, day TEXT NOT NULL
-) STRICT;
-CREATE INDEX movements_by_day ON movements (day, currency, amount);
-CREATE TABLE balances (currency TEXT PRIMARY KEY, amount INTEGER NOT NULL) STRICT;
-CREATE TABLE idempotency_keys (
-    operation TEXT NOT NULL, key TEXT NOT NULL, fingerprint TEXT NOT NULL,
-    reference TEXT NOT NULL, PRIMARY KEY (operation, key)
-) STRICT;
-CREATE TABLE behaviours (
-    id INTEGER PRIMARY KEY, operation TEXT NOT NULL, effect TEXT NOT NULL,
-    times_left INTEGER NOT NULL, subject TEXT, event TEXT, seconds REAL NOT NULL, reason TEXT
-) STRICT;
-CREATE TABLE deliveries (
-    id INTEGER PRIMARY KEY, event_id TEXT NOT NULL, channel TEXT NOT NULL,
-    event_type TEXT NOT NULL, subject TEXT NOT NULL, body TEXT NOT NULL,
-    state TEXT NOT NULL CHECK (state IN ('pending', 'held', 'delivered', 'dropped', 'given_up')),
-    attempts INTEGER NOT NULL DEFAULT 0, due_at TEXT, after_id INTEGER,
-    last_status INTEGER, last_error TEXT, created_at TEXT NOT NULL, delivered_at TEXT
-) STRICT;
-CREATE INDEX deliveries_due ON deliveries (due_at) WHERE state IN ('pending', 'held');
-CREATE TABLE parcels (
-    tracking_number TEXT PRIMARY KEY, label_paid_by TEXT NOT NULL, kind TEXT NOT NULL,
-    created_at TEXT NOT NULL
-) STRICT;
-CREATE TABLE endpoints (channel TEXT PRIMARY KEY, url TEXT NOT NULL) STRICT;
-"""
 
 
 def stamp(moment: datetime) -> str:
@@ -96,6 +32,8 @@ class Tx:
     connection: sqlite3.Connection
     config: SandboxConfig
     now: datetime
+    moment: str
+    """`now` as it is stored."""
 
     def run(self, statement: str, *values: Value) -> int:
         """Executes and answers the id of the inserted row."""
@@ -137,36 +75,43 @@ class Store:
 
     def _migrate(self) -> None:
         version = self._connection.execute("PRAGMA user_version").fetchone()[0]
-        if version == 0:
-            self._connection.executescript(
-                f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {_VERSION}; COMMIT;"
-            )
-        elif version != _VERSION:
+        if version > len(STEPS):
             self._connection.close()
             raise RuntimeError(
                 f"{self._config.database} was written by another version of the sandbox; move it away"
+            )
+        if version < len(STEPS):
+            missing = " ".join(STEPS[version:])
+            self._connection.executescript(
+                f"BEGIN IMMEDIATE; {missing} PRAGMA user_version = {len(STEPS)}; COMMIT;"
             )
 
     @contextmanager
     def transaction(self) -> Iterator[Tx]:
         """Commits at the end of the block, rolls back on an exception."""
+        before = self._connection.total_changes
         self._connection.execute("BEGIN IMMEDIATE")
         try:
-            yield Tx(self._connection, self._config, self._config.clock())
+            yield self._tx()
         except BaseException:
             self._connection.execute("ROLLBACK")
             raise
         self._connection.execute("COMMIT")
-        self._on_commit()
+        if self._connection.total_changes != before:
+            self._on_commit()
 
     @contextmanager
     def reading(self) -> Iterator[Tx]:
         """A consistent view without taking the write lock."""
         self._connection.execute("BEGIN")
         try:
-            yield Tx(self._connection, self._config, self._config.clock())
+            yield self._tx()
         finally:
             self._connection.execute("ROLLBACK")
+
+    def _tx(self) -> Tx:
+        now = self._config.clock()
+        return Tx(self._connection, self._config, now, stamp(now))
 
     def close(self) -> None:
         """Closes the file."""

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Annotated, cast
 
-from fastapi import Depends, Header, Request
-from fastapi.responses import JSONResponse, Response
-from pydantic import BaseModel
+from fastapi import Depends, Header
+from fastapi.responses import Response
+from fastapi.security import HTTPBearer
+from pydantic import BaseModel, SerializeAsAny
+from starlette.requests import HTTPConnection
 from starlette.types import Receive, Scope, Send
 
-from providers.sandbox_server.behaviours import take
+from providers.sandbox_server.behaviours import any_on, take
 from providers.sandbox_server.config import SandboxConfig
+from providers.sandbox_server.lookup import Which
 from providers.sandbox_server.problems import Problem, problem_response
 from providers.sandbox_server.records import (
+    Card,
+    CardView,
     Effect,
     Operation,
     Payment,
@@ -39,10 +45,15 @@ class Sandbox:
     def view(self, payment: Payment) -> PaymentView:
         """A payment with the address of its pay page."""
         address = f"{self.config.base_url}/pay/{payment.reference}"
-        return PaymentView(**payment.model_dump(), checkout_url=address)
+        return PaymentView.model_validate({**vars(payment), "checkout_url": address})
+
+    def card_view(self, card: Card) -> CardView:
+        """A card with the address of the page on which it is saved."""
+        address = f"{self.config.base_url}/card/{card.reference}"
+        return CardView.model_validate({**vars(card), "checkout_url": address})
 
 
-def running_sandbox(request: Request) -> Sandbox:
+async def running_sandbox(request: HTTPConnection) -> Sandbox:
     """The sandbox behind this request."""
     return cast(Sandbox, request.app.state.sandbox)
 
@@ -50,35 +61,35 @@ def running_sandbox(request: Request) -> Sandbox:
 Running = Annotated[Sandbox, Depends(running_sandbox)]
 
 
-def require_api_key(sandbox: Running, authorization: Annotated[str, Header()] = "") -> None:
+class _ApiKey(HTTPBearer):
     """Refuses a request without the right bearer key."""
-    expected = f"Bearer {sandbox.config.api_key}".encode()
-    if not secrets.compare_digest(authorization.encode(), expected):
-        raise Problem(401, "api_key_invalid", "Authorization: Bearer <api key> is needed")
 
+    async def __call__(self, request: HTTPConnection) -> None:
+        sandbox = await running_sandbox(request)
+        given = request.headers.get("authorization", "")
+        expected = f"Bearer {sandbox.config.api_key}"
+        if not secrets.compare_digest(given.encode(), expected.encode()):
+            raise Problem(401, "api_key_invalid", "Authorization: Bearer <api key> is needed")
+
+
+require_api_key = _ApiKey(scheme_name="ApiKey")
 
 IdempotencyKey = Annotated[str, Header(pattern=r"^[\x21-\x7e]{1,255}$")]
 
-
-def refuse_read(sandbox: Sandbox, names: tuple[str, ...]) -> None:
-    """Raises a 503 or 500 Problem when reads were told to fail."""
-    with sandbox.store.transaction() as tx:
-        unavailable = take(tx, "read", Effect.UNAVAILABLE, names)
-        lost = take(tx, "read", Effect.ANSWER_LOST, names)
-    if unavailable:
-        raise Problem(503, "unavailable", "come back later")
-    if lost:
-        raise Problem(500, "answer_lost", "something went wrong")
+Item = Payment | Card | Refund | Payout
+_TABLES = {"spay": "payments", "scrd": "cards", "sref": "refunds", "spyo": "payouts"}
 
 
-def _other_names(tx: Tx, reference: str) -> tuple[str, ...]:
-    row = tx.one(
-        "SELECT subject, operation_id FROM payments WHERE reference = ?1"
-        " UNION ALL SELECT subject, operation_id FROM refunds WHERE reference = ?1"
-        " UNION ALL SELECT subject, operation_id FROM payouts WHERE reference = ?1",
-        reference,
-    )
-    return (str(row["subject"]), str(row["operation_id"])) if row else ()
+def _all_names(tx: Tx, names: Iterable[str]) -> tuple[str, ...]:
+    """The names given, and all others of the objects whose reference is among them and of the cards they charge."""
+    found = list(names)
+    for name in found:
+        table = _TABLES.get(name.partition("_")[0])
+        row = tx.one(f"SELECT * FROM {table} WHERE reference = ?", name) if table else None
+        if row:
+            others = (row["subject"], row["operation_id"], row.get("card_reference"))
+            found.extend(str(other) for other in others if other and other not in found)
+    return tuple(found)
 
 
 class CutConnection(Response):
@@ -95,33 +106,83 @@ class CutConnection(Response):
         await send({"type": "http.response.body", "body": b"{", "more_body": True})
 
 
-def shown(sandbox: Sandbox, item: Payment | Refund | Payout) -> BaseModel:
+@dataclass(frozen=True)
+class _Fault:
+    """What goes wrong with an answer after acting; nothing as it stands."""
+
+    delay_seconds: float = 0
+    lost: bool = False
+    cut: bool = False
+
+
+_NO_FAULT = _Fault()
+
+
+def _fault(tx: Tx, operation: Operation, names: tuple[str, ...]) -> _Fault:
+    delay = take(tx, operation, Effect.DELAY, names)
+    return _Fault(
+        delay_seconds=delay.seconds if delay else 0,
+        lost=take(tx, operation, Effect.ANSWER_LOST, names) is not None,
+        cut=take(tx, operation, Effect.CONNECTION_CUT, names) is not None,
+    )
+
+
+async def _answered(fault: _Fault, body: BaseModel, status: int) -> Response:
+    if fault.delay_seconds:
+        await asyncio.sleep(fault.delay_seconds)
+    if fault.lost:
+        return problem_response(500, "answer_lost", "something went wrong after acting")
+    if fault.cut:
+        return CutConnection()
+    return json_response(body, status)
+
+
+def json_response(body: BaseModel, status: int = 200) -> Response:
+    """A model as it is answered."""
+    return Response(body.model_dump_json(), status, media_type="application/json")
+
+
+def shown(sandbox: Sandbox, item: Item) -> BaseModel:
     """An object as it is answered."""
-    return sandbox.view(item) if isinstance(item, Payment) else item
+    if isinstance(item, Payment):
+        return sandbox.view(item)
+    return sandbox.card_view(item) if isinstance(item, Card) else item
 
 
 async def answer(
     sandbox: Sandbox,
     operation: Operation,
     names: tuple[str, ...],
-    act: Callable[[Tx], tuple[Payment | Refund | Payout, bool]],
+    act: Callable[[Tx], tuple[Item, bool]],
 ) -> Response:
     """Acts in one transaction and answers, or misbehaves as told; `act` also says whether it made something."""
+    fault = _NO_FAULT
     with sandbox.store.transaction() as tx:
-        known = (*names, *_other_names(tx, names[0]))
-        if take(tx, operation, Effect.UNAVAILABLE, known):
+        switched = any_on(tx, operation)
+        if switched and take(tx, operation, Effect.UNAVAILABLE, _all_names(tx, names)):
             return problem_response(503, "unavailable", "come back later")
-    with sandbox.store.transaction() as tx:
         item, new = act(tx)
-        every = (*names, item.subject, item.operation_id, item.reference)
-        delay = take(tx, operation, Effect.DELAY, every)
-        lost = take(tx, operation, Effect.ANSWER_LOST, every)
-        cut = take(tx, operation, Effect.CONNECTION_CUT, every)
-    if delay:
-        await asyncio.sleep(delay.seconds)
-    if lost:
-        return problem_response(500, "answer_lost", "something went wrong after acting")
-    if cut:
-        return CutConnection()
-    body = shown(sandbox, item).model_dump(mode="json")
-    return JSONResponse(body, status_code=201 if new else 200)
+        if switched:
+            fault = _fault(tx, operation, _all_names(tx, (*names, item.reference)))
+    return await _answered(fault, shown(sandbox, item), 201 if new else 200)
+
+
+async def answer_list(
+    sandbox: Sandbox, asked: Which, read: Callable[[Tx, Which], Sequence[Item]]
+) -> Response:
+    """Reads several objects and answers them, or misbehaves as told."""
+    fault = _NO_FAULT
+    with sandbox.store.transaction() as tx:
+        items = read(tx, asked)
+        if any_on(tx, "read"):
+            names = _all_names(tx, asked.references or (asked.operation_id or "",))
+            if take(tx, "read", Effect.UNAVAILABLE, names):
+                return problem_response(503, "unavailable", "come back later")
+            fault = _fault(tx, "read", names)
+    return await _answered(fault, Page(data=[shown(sandbox, item) for item in items]), 200)
+
+
+class Page(BaseModel):
+    """Several objects in one answer."""
+
+    data: list[SerializeAsAny[BaseModel]]

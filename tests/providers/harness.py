@@ -15,7 +15,15 @@ from fastapi import FastAPI, Request, Response
 from starlette.types import ASGIApp
 
 from domain.ids import new_id
-from providers.base import PaymentRequest, PayoutRequest, ProviderPayment, RefundRequest
+from providers.base import (
+    CardRequest,
+    ChargeRequest,
+    PaymentRequest,
+    PayoutRequest,
+    ProviderCard,
+    ProviderPayment,
+    RefundRequest,
+)
 from providers.sandbox import SandboxProvider
 from providers.sandbox_server.config import SandboxConfig
 from providers.webhooks import verify
@@ -81,8 +89,9 @@ class Received:
 
     @property
     def subject(self) -> str:
-        """The subject in the body's data."""
-        return str(json.loads(self.body)["data"]["subject"])
+        """The subject in the body's data; a scan's is its tracking number."""
+        data = json.loads(self.body)["data"]
+        return str(data.get("subject") or data["tracking_number"])
 
 
 @dataclass
@@ -133,10 +142,16 @@ class Box:
     person: httpx.AsyncClient
     """Carries none."""
 
-    async def misbehave(self, operation: str, effect: str, **more: str | float) -> None:
-        """Switches a misbehaviour on."""
+    async def misbehave(self, operation: str, effect: str, **more: str | float) -> int:
+        """Switches a misbehaviour on; the answered number switches it off."""
         body = {"operation": operation, "effect": effect, **more}
-        (await self.control.post("/v1/behaviours", json=body)).raise_for_status()
+        answer = await self.control.post("/v1/behaviours", json=body)
+        answer.raise_for_status()
+        return int(answer.json()["id"])
+
+    async def behave(self, behaviour_id: int) -> None:
+        """Switches a misbehaviour off."""
+        (await self.control.delete(f"/v1/behaviours/{behaviour_id}")).raise_for_status()
 
     async def command(self, path: str, **body: str | int | bool) -> dict[str, object]:
         """Posts a command and answers its JSON."""
@@ -157,14 +172,28 @@ class Box:
         assert (await self.pay(payment.reference)).status_code == 200
         return await self.client.get_payment(payment.reference)
 
+    async def press(self, reference: str, action: str = "save") -> httpx.Response:
+        """Presses a button on the page for saving a card, as a program."""
+        return await self.person.post(
+            f"/card/{reference}", data={"action": action}, headers={"accept": "application/json"}
+        )
+
+    async def saved_card(self, currency: str = "CNY") -> ProviderCard:
+        """A card that can be charged."""
+        card = await self.client.save_card(card_request(currency))
+        assert (await self.press(card.reference)).status_code == 200
+        [saved] = await self.client.get_cards([card.reference])
+        return saved
+
     async def balance(self, currency: str = "CNY") -> int:
         """What the sandbox holds for us."""
         answer = await self.control.get("/v1/balance")
         return int(answer.json()["balances"].get(currency, 0))
 
     async def deliveries(self, subject: str) -> list[dict[str, object]]:
-        """The webhook log about a subject, oldest first."""
-        answer = await self.control.get("/v1/deliveries", params={"subject": subject})
+        """The newest hundred webhooks about a subject in the log, oldest first."""
+        asked = {"subject": subject, "limit": "100"}
+        answer = await self.control.get("/v1/deliveries", params=asked)
         found: list[dict[str, object]] = answer.json()["data"]
         return found[::-1]
 
@@ -198,6 +227,20 @@ async def running_box(
             await client.aclose()
 
 
+def answering(answer: httpx.Response) -> SandboxProvider:
+    """A client whose company always gives this answer."""
+    provider = SandboxProvider(
+        base_url="http://sandbox.invalid",
+        api_key=API_KEY,
+        webhook_secret=WEBHOOK_SECRET,
+        webhook_tolerance_seconds=300,
+    )
+    provider._http = httpx.AsyncClient(
+        base_url="http://sandbox.invalid", transport=httpx.MockTransport(lambda _request: answer)
+    )
+    return provider
+
+
 def payment_request(amount: int = 10_000, currency: str = "CNY") -> PaymentRequest:
     """A request for a payment of its own."""
     subject = new_id("pay")
@@ -208,6 +251,32 @@ def payment_request(amount: int = 10_000, currency: str = "CNY") -> PaymentReque
         currency=currency,
         description="手工灯笼 Handmade lamp",
         return_url="http://127.0.0.1/orders/1",
+    )
+
+
+def card_request(currency: str = "CNY") -> CardRequest:
+    """A request for a card of its own."""
+    subject = new_id("crd")
+    return CardRequest(
+        operation_id=f"card-{subject}/save",
+        subject=subject,
+        currency=currency,
+        description="支持手工灯笼 Back the handmade lamp",
+        return_url="http://127.0.0.1/pledges/1",
+    )
+
+
+def charge_request(card: ProviderCard, amount: int = 10_000) -> ChargeRequest:
+    """A request for a charge of its own."""
+    subject = new_id("pay")
+    return ChargeRequest(
+        operation_id=f"payment-{subject}/charge",
+        subject=subject,
+        card_reference=card.reference,
+        amount=amount,
+        currency=card.currency,
+        description="手工灯笼 Handmade lamp",
+        return_url="http://127.0.0.1/pledges/1",
     )
 
 

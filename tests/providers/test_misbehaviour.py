@@ -302,6 +302,49 @@ async def test_a_dropped_webhook_never_comes_until_redelivered(box: Box) -> None
     await box.platform.expect(opened.subject, "payment.captured")
 
 
+async def scanned(box: Box, number: str, times: int) -> list[dict[str, object]]:
+    """A parcel's webhooks in the log after that many scans."""
+    await box.person.post("/carrier/parcels", json={"tracking_number": number})
+    for _ in range(times):
+        await box.person.post(f"/carrier/parcels/{number}/scans", json={"kind": "in_transit"})
+    return await box.deliveries(number)
+
+
+async def test_a_switch_can_take_a_share_of_the_events(box: Box) -> None:
+    await box.misbehave("webhook", "drop", event="parcel.in_transit", percent=40, times=1_000)
+    await box.misbehave("webhook", "duplicate", event="parcel.in_transit", percent=40, times=1_000)
+    events = {str(each["event_id"]): each["state"] for each in await scanned(box, "SF-4", 60)}
+    dropped = sum(state == "dropped" for state in events.values())
+    # 24 of 60 expected; this far off by chance is as rare as one in a hundred thousand.
+    assert (len(events), 6 < dropped < 43) == (61, True), dropped
+    [drop, duplicate] = (await box.control.get("/v1/behaviours")).json()["data"]
+    assert (drop["percent"], drop["times_left"]) == (40, 1_000 - dropped), "not used up by others"
+    doubled = 1_000 - duplicate["times_left"]
+    assert 0 < doubled < 60 - dropped, "what is dropped is not all that would be doubled"
+    await eventually(lambda: len(box.platform.received) == 61 - dropped + doubled)
+    assert len({each.event_id for each in box.platform.received}) == 61 - dropped
+
+
+async def test_a_share_of_the_events_comes_late(box: Box) -> None:
+    await box.misbehave("webhook", "delay", percent=50, times=1_000, seconds=3_600)
+    await scanned(box, "SF-5", 40)
+    [switch] = (await box.control.get("/v1/behaviours")).json()["data"]
+    assert 0 < 1_000 - switch["times_left"] < 41
+    await eventually(lambda: len(box.platform.received) == 41 - (1_000 - switch["times_left"]))
+
+
+async def test_a_share_of_the_events_is_overtaken(box: Box) -> None:
+    switch = await box.misbehave("webhook", "reorder", percent=50, times=1_000)
+    await scanned(box, "SF-6", 40)
+    await box.behave(switch)
+    await scanned(box, "SF-6", 1)
+    made = [str(each["event_id"]) for each in await box.deliveries("SF-6")]
+    await eventually(lambda: len(box.platform.received) == 42)
+    came = [each.event_id for each in box.platform.received]
+    assert sorted(came) == sorted(made)
+    assert came != made
+
+
 async def test_a_refused_webhook_is_retried_with_a_fresh_signature(box: Box) -> None:
     box.platform.statuses += [500, 401, 302]
     payment = await box.paid()
@@ -330,7 +373,7 @@ async def test_a_webhook_is_given_up_in_the_end(make_box: MakeBox) -> None:
 
         await eventually(given_up)
         [delivery] = await box.deliveries(payment.subject)
-        assert "ConnectError" in str(delivery["last_error"])
+        assert "ConnectionRefusedError" in str(delivery["last_error"])
 
 
 async def test_a_restart_loses_nothing(make_box: MakeBox) -> None:
@@ -374,6 +417,11 @@ async def test_switches_are_listed_and_switched_off(box: Box) -> None:
         {"operation": "webhook", "effect": "delay", "seconds": 1e300},
         {"operation": "webhook", "effect": "drop", "times": 0},
         {"operation": "webhook", "effect": "drop", "often": 1},
+        {"operation": "webhook", "effect": "drop", "percent": 0},
+        {"operation": "webhook", "effect": "drop", "percent": 101},
+        {"operation": "charge", "effect": "decline", "percent": 10},
+        {"operation": "card", "effect": "settle_later"},
+        {"operation": "charge", "effect": "late_capture"},
     ],
 )
 async def test_impossible_switches_are_refused(box: Box, wish: dict[str, str | int]) -> None:

@@ -10,9 +10,9 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Page, async_playwright
 
-from providers.base import PaymentStatus
+from providers.base import CardStatus, PaymentStatus
 from tests.providers.conftest import MakeBox
-from tests.providers.harness import Box, payment_request, payout_request
+from tests.providers.harness import Box, card_request, payment_request, payout_request
 from tests.waiting import eventually
 
 CHROMIUM = Path("/usr/bin/chromium")
@@ -84,6 +84,60 @@ async def test_closed_and_unknown_payments_have_pages(box: Box) -> None:
     assert "no such payment" in unknown.text
 
 
+async def test_the_card_page_speaks_both_languages_and_escapes(box: Box) -> None:
+    request = card_request("JPY").model_copy(update={"description": NASTY})
+    card = await box.client.save_card(request)
+    page = await box.person.get(card.checkout_url)
+    assert page.status_code == 200
+    assert "&lt;script&gt;" in page.text and "<script>" not in page.text
+    assert "现在不扣款，以后才会以 JPY 扣款。" in page.text
+    assert "Nothing is charged now; charges come later, in JPY." in page.text
+    for button in ("保存此卡 Save card", "拒绝 Decline"):
+        assert f">{button}</button>" in page.text
+    assert "default-src 'none'" in page.headers["content-security-policy"]
+    start = await box.person.get("/")
+    assert "<script>" not in start.text and request.subject in start.text
+
+
+async def test_saving_a_card_by_form_without_a_browser(box: Box) -> None:
+    card = await box.client.save_card(card_request())
+    for action, text in (
+        ("decline", "未能保存，可以重试 Not saved, you can try again"),
+        ("save", "✓ 银行卡已保存 Card saved"),
+    ):
+        answer = await box.person.post(f"/card/{card.reference}", data={"action": action})
+        assert (answer.status_code, answer.headers["location"]) == (303, f"/card/{card.reference}")
+        assert text in (await box.person.get(card.checkout_url)).text
+    page = await box.person.get(card.checkout_url)
+    assert 'href="http://127.0.0.1/pledges/1"' in page.text
+    assert "<form" not in page.text
+
+
+async def test_saving_a_card_as_a_program_with_json(box: Box) -> None:
+    card = await box.client.save_card(card_request())
+    path, headers = f"/card/{card.reference}", {"accept": "application/json"}
+    for body in (b"", b"[]", b"{", b'{"action": "pay"}', b"[" * 50_000):
+        given = {**headers, "content-type": "application/json"}
+        assert (await box.person.post(path, content=body, headers=given)).status_code == 422
+    answer = await box.person.post(path, json={"action": "save"}, headers=headers)
+    assert (answer.status_code, answer.json()["status"]) == (200, "saved")
+    assert answer.json()["checkout_url"] == card.checkout_url
+    unknown = await box.person.post("/card/scrd_none", data={"action": "save"}, headers=headers)
+    assert (unknown.status_code, unknown.json()["code"]) == (404, "not_found")
+
+
+async def test_closed_and_unknown_card_pages(box: Box) -> None:
+    card = await box.client.save_card(card_request())
+    await box.client.close_card(card.reference)
+    page = await box.person.get(card.checkout_url)
+    assert "此页面已关闭 This page is closed" in page.text
+    assert "<form" not in page.text and "Nothing is charged" not in page.text
+    late = await box.person.post(f"/card/{card.reference}", data={"action": "save"})
+    assert (late.status_code, "This page is closed" in late.text) == (409, True)
+    unknown = await box.person.get("/card/scrd_none")
+    assert (unknown.status_code, "找不到此页面" in unknown.text) == (404, True)
+
+
 async def test_forms_of_other_sites_are_refused(box: Box) -> None:
     payment = await box.client.create_payment(payment_request())
     answer = await box.person.post(
@@ -93,6 +147,16 @@ async def test_forms_of_other_sites_are_refused(box: Box) -> None:
     )
     assert answer.status_code == 403
     assert (await box.client.get_payment(payment.reference)).status is PaymentStatus.OPEN
+    card = await box.client.save_card(card_request())
+    answer = await box.person.post(
+        f"/card/{card.reference}",
+        data={"action": "save"},
+        headers={"sec-fetch-site": "cross-site"},
+    )
+    assert answer.status_code == 403
+    assert [each.status for each in await box.client.get_cards([card.reference])] == [
+        CardStatus.OPEN
+    ]
 
 
 async def test_a_link_from_the_shop_opens_the_pay_page(box: Box) -> None:
@@ -107,7 +171,13 @@ async def test_the_start_page_drives_everything(make_box: MakeBox) -> None:
     async with make_box(payout_seconds=3_600) as box:
         await box.paid()
         sent = await box.client.create_payout(payout_request(1_000))
-        switch = {"what": "webhook:drop", "times": "2", "seconds": "", "event": "payout.paid"}
+        switch = {
+            "what": "webhook:drop",
+            "times": "2",
+            "seconds": "",
+            "event": "payout.paid",
+            "percent": "100",
+        }
         assert (await box.person.post("/ui/behaviours", data=switch)).status_code == 303
         move = {"to": "paid"}
         await box.person.post(f"/ui/payouts/{sent.reference}", data=move)
@@ -149,7 +219,9 @@ async def browser_page() -> AsyncIterator[Page]:
         await browser.close()
 
 
-async def test_a_person_declines_then_pays(box: Box, browser_page: Page, tmp_path: Path) -> None:
+async def test_a_person_declines_then_pays_and_saves_a_card(
+    box: Box, browser_page: Page, tmp_path: Path
+) -> None:
     request = payment_request(128_800).model_copy(
         update={"return_url": f"{box.platform.url}/orders/1"}
     )
@@ -167,10 +239,24 @@ async def test_a_person_declines_then_pays(box: Box, browser_page: Page, tmp_pat
     await shoot(browser_page, tmp_path, "paid")
     back = browser_page.get_by_role("link", name="Back to shop")
     assert await back.get_attribute("href") == request.return_url
-    assert all(url.startswith(box.url) for url in asked), "no outside resources"
-    width = await browser_page.evaluate("document.documentElement.scrollWidth")
-    assert width <= 390, "nothing to scroll sideways on a phone"
+    await stays_on_a_phone(browser_page)
     await box.platform.expect(payment.subject, "payment.declined", "payment.captured")
+
+    card = await box.client.save_card(card_request())
+    await browser_page.goto(card.checkout_url)
+    await shoot(browser_page, tmp_path, "card")
+    await browser_page.get_by_role("button", name="Decline").click()
+    await browser_page.get_by_role("alert").wait_for()
+    await browser_page.get_by_role("button", name="Save card").click()
+    await browser_page.get_by_role("status").wait_for()
+    await stays_on_a_phone(browser_page)
+    await box.platform.expect(card.subject, "card.declined", "card.saved")
+    assert all(url.startswith(box.url) for url in asked), "no outside resources"
+
+
+async def stays_on_a_phone(page: Page) -> None:
+    """Fails when there is something to scroll sideways."""
+    assert await page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
 async def test_a_person_switches_a_misbehaviour_on(

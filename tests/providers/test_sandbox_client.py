@@ -17,12 +17,14 @@ from providers.base import (
     ProviderUnavailable,
     RefundStatus,
 )
+from providers.lanes import Lanes
 from providers.sandbox import SandboxProvider
 from tests.providers.conftest import MakeBox
 from tests.providers.harness import (
     API_KEY,
     WEBHOOK_SECRET,
     Box,
+    answering,
     payment_request,
     payout_request,
     refund_request,
@@ -263,9 +265,25 @@ async def test_a_wrong_key_is_unavailable_not_refused(box: Box) -> None:
     await stranger.aclose()
 
 
-async def test_a_refused_connection_is_unavailable() -> None:
+async def test_many_questions_at_once_are_all_answered(box: Box) -> None:
+    payment = await box.paid()
+    for _round in range(2):
+        answers = await asyncio.gather(
+            *(box.client.get_payment(payment.reference) for _ in range(50))
+        )
+        assert answers == [payment] * 50
+
+
+async def test_a_transport_without_certificates_refuses_https() -> None:
+    async with httpx.AsyncClient(transport=Lanes(tls=False)) as http:
+        with pytest.raises(httpx.UnsupportedProtocol):
+            await http.get("https://127.0.0.1:1/")
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+async def test_a_refused_connection_is_unavailable(scheme: str) -> None:
     provider = SandboxProvider(
-        base_url="http://127.0.0.1:1",
+        base_url=f"{scheme}://127.0.0.1:1",
         api_key=API_KEY,
         webhook_secret=WEBHOOK_SECRET,
         webhook_tolerance_seconds=300,
@@ -273,20 +291,6 @@ async def test_a_refused_connection_is_unavailable() -> None:
     with pytest.raises(ProviderUnavailable):
         await provider.get_payment("spay_1")
     await provider.aclose()
-
-
-def answering(answer: httpx.Response) -> SandboxProvider:
-    """A client whose company always gives this answer."""
-    provider = SandboxProvider(
-        base_url="http://sandbox.invalid",
-        api_key=API_KEY,
-        webhook_secret=WEBHOOK_SECRET,
-        webhook_tolerance_seconds=300,
-    )
-    provider._http = httpx.AsyncClient(
-        base_url="http://sandbox.invalid", transport=httpx.MockTransport(lambda _request: answer)
-    )
-    return provider
 
 
 GOOD = {
