@@ -137,6 +137,7 @@ async def _open(
         workflow_id=path.workflow_id,
         signal=PathSignal.PAUSE if pauses else PathSignal.NONE,
     )
+    await HOOKS[path.kind].opened(session, path, payment, request.at)
     _happens(
         session,
         path,
@@ -173,6 +174,7 @@ async def _won(
             if resumed
             else {"signal": PathSignal.NONE}
         )
+    await HOOKS[path.kind].won(session, path, payment, request.at)
     words = f"The payer's bank has given {_amount(row)} back"
     _happens(session, path, "chargeback_won", words, news, request)
     if _has_ended(path):

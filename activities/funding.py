@@ -12,13 +12,35 @@ from typing import NamedTuple
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from activities import stock
+from activities.campaign_hooks import (
+    campaign_funded,
+    campaign_refunded,
+    campaign_unfunded,
+)
+from activities.campaign_losses import (
+    campaign_dispute_opened,
+    campaign_dispute_won,
+    campaign_pledge_lost,
+)
 from activities.contest_money import (
     contest_bounty_lost,
     contest_funded,
     contest_refunded,
     contest_unfunded,
 )
+from activities.in_kind_money import (
+    in_kind_deposit_lost,
+    in_kind_funded,
+    in_kind_refunded,
+    in_kind_unfunded,
+)
 from activities.losses import borne_by_payer, lost_before, lost_entry
+from activities.match_call_money import (
+    match_budget_lost,
+    match_call_funded,
+    match_call_refunded,
+    match_call_unfunded,
+)
 from activities.sales import sale_of
 from activities.settlement import refund_escrow
 from activities.tender_money import (
@@ -29,7 +51,7 @@ from activities.tender_money import (
 )
 from activities.transitions import advance, funded_key, happened, unfunded_key
 from db.tables import Path, Payment, Refund
-from domain import contest, tender
+from domain import campaign, contest, in_kind, match_call, tender
 from domain.chargebacks import Lost
 from domain.errors import ProviderMismatch
 from domain.ids import revived_workflow_id
@@ -63,6 +85,10 @@ async def recalled_expiry(
     return outcome.model_copy(update={"result": FundingResult.EXPIRED, "standing": standing})
 
 
+async def _no_part(session: AsyncSession, path: Path, payment: Payment, at: datetime) -> None:
+    """What the bank has for the moment is no concern of the path's own rows."""
+
+
 class PathHooks(NamedTuple):
     """Each is called with the path's row locked, inside the transaction that posts the money."""
 
@@ -81,6 +107,10 @@ class PathHooks(NamedTuple):
     pauses: bool = True
     """Whether a chargeback stops the path until the bank has decided; its story must know the signals `pause` and
     `resume` (workflows.story)."""
+    opened: Callable[[AsyncSession, Path, Payment, datetime], Awaitable[None]] = _no_part
+    """The payer's bank has taken money back for the moment; the chargeback's row is there."""
+    won: Callable[[AsyncSession, Path, Payment, datetime], Awaitable[None]] = _no_part
+    """It has given the money back."""
 
 
 async def _sale_funded(
@@ -215,6 +245,30 @@ HOOKS: dict[str, PathHooks] = {
         tender_refunded,
         tender.FINAL,
         lost=tender_payment_lost,
+    ),
+    "campaign": PathHooks(
+        campaign_funded,
+        campaign_unfunded,
+        campaign_refunded,
+        campaign.FINAL,
+        lost=campaign_pledge_lost,
+        pauses=False,
+        opened=campaign_dispute_opened,
+        won=campaign_dispute_won,
+    ),
+    "match_call": PathHooks(
+        match_call_funded,
+        match_call_unfunded,
+        match_call_refunded,
+        match_call.FINAL,
+        lost=match_budget_lost,
+    ),
+    "in_kind": PathHooks(
+        in_kind_funded,
+        in_kind_unfunded,
+        in_kind_refunded,
+        in_kind.FINAL,
+        lost=in_kind_deposit_lost,
     ),
 }
 """By kind of path."""

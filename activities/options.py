@@ -46,6 +46,32 @@ COUNT: Watched = {
 }
 """One pass over all rows of something large, and the transaction that records what it found."""
 
+PLEDGES: Watched = {
+    "start_to_close_timeout": timedelta(minutes=15),
+    "heartbeat_timeout": timedelta(seconds=20),
+    "retry_policy": RetryPolicy(
+        initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=60)
+    ),
+}
+"""A few minutes' work on the pledges of a campaign, page by page."""
+
+INTAKE: Watched = {
+    "start_to_close_timeout": timedelta(minutes=15),
+    "heartbeat_timeout": timedelta(seconds=10),
+    "retry_policy": RetryPolicy(
+        initial_interval=timedelta(milliseconds=500), maximum_interval=timedelta(seconds=5)
+    ),
+}
+"""Work that is never to rest for long: a worker that dies or stops is replaced within seconds."""
+
+NOTE: Options = {
+    "start_to_close_timeout": timedelta(seconds=10),
+    "retry_policy": RetryPolicy(
+        initial_interval=timedelta(milliseconds=200), maximum_interval=timedelta(seconds=30)
+    ),
+}
+"""A row that records a status and moves no money, as a local activity: the cheapest step of stories of which there are many."""
+
 PROVIDER: Options = {
     "start_to_close_timeout": timedelta(seconds=60),
     "retry_policy": RetryPolicy(

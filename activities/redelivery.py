@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 import structlog
-from sqlalchemy import ColumnElement, extract, func, select
+from sqlalchemy import ColumnElement, extract, func, or_, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
@@ -18,7 +18,7 @@ from db.engine import Database
 from db.tables import Chargeback, InboxRow, Path, Payment, Payout, Refund
 from db.wakeups import wake_about, wakeup_for
 from domain.chargebacks import ChargebackState
-from domain.payments import PaymentState, PayoutState, Redelivered
+from domain.payments import PaymentState, PayoutState, Redelivered, RefundState
 from runtime.settings import Settings
 from runtime.temporal import Tell, Wake, send
 
@@ -68,9 +68,13 @@ class Redelivery:
         await self._send(wakeup)
 
     async def _worth_a_look(self, session: AsyncSession) -> list[str]:
-        """What can still change, or should have, although no webhook came; each looked at once per distance."""
+        """What can still change, or should have, although no webhook came; each looked at once per distance.
+
+        Payments of pledges and what goes back of them are looked at in batches (activities.pledge_intake).
+        """
         period = timedelta(seconds=self.settings.redelivery_every_seconds)
         unsettled = select(Payment.id).where(
+            Payment.pledge_id.is_(None),
             Payment.status == PaymentState.CAPTURED,
             Payment.settled_at.is_(None),
             _comes_round(Payment.created_at, _HOURLY, period),
@@ -85,12 +89,20 @@ class Redelivery:
             )
         )
         late = select(Payment.id).where(
+            Payment.pledge_id.is_(None),
             Payment.status == PaymentState.EXPIRED,
             Payment.expires_at > func.now() - _LATE_MONEY_WITHIN,
             _comes_round(Payment.expires_at, _DAILY, period),
         )
         unfinished_refunds = select(Refund.id).where(
-            Refund.ended_at.is_(None), _comes_round(Refund.created_at, _DAILY, period)
+            # Of pledges only those that the provider has refused have a story.
+            or_(
+                Refund.pledge_id.is_(None),
+                Refund.status == RefundState.REFUSED,
+                Refund.failure_reason.is_not(None),
+            ),
+            Refund.ended_at.is_(None),
+            _comes_round(Refund.created_at, _DAILY, period),
         )
         unfinished_payouts = select(Payout.id).where(
             Payout.ended_at.is_(None), _comes_round(Payout.created_at, _DAILY, period)

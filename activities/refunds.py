@@ -11,8 +11,9 @@ from temporalio import activity
 from activities import payees
 from activities.funding import HOOKS
 from activities.transitions import advance, lock_path, without_subject
-from db import inbox
+from db import inbox, pledge_states
 from db.engine import Database
+from db.pledge_states import NewEvent
 from db.tables import Path, Payment, Refund
 from domain import postings
 from domain.deadlines import Deadline, planned
@@ -114,10 +115,14 @@ async def _post(
         row.status = RefundState.CREDITED
         await _end(session, path, row, _credit(row), request)
     elif state is RefundState.REFUSED and before != RefundState.REFUSED:
-        _offer(session, path, row, request)
+        if row.pledge_id is None:
+            _offer(session, path, row, request)
+        else:
+            await _offer_to_backer(session, row, row.pledge_id, request)
     elif state is RefundState.PENDING and before == RefundState.REFUSED:
         # On its way after all: the offer is withdrawn.
         path.deadlines = without_subject(path, row.id)
+        row.offered_until = None
 
 
 async def _end(
@@ -125,6 +130,7 @@ async def _end(
 ) -> None:
     """The payer has the money, in one way or the other."""
     row.ended_at = request.at
+    row.offered_until = None
     path.deadlines = without_subject(path, row.id)
     await payees.post(session, entry)
     await HOOKS[path.kind].refunded(session, path, row, request.at)
@@ -164,10 +170,31 @@ def _offer(session: AsyncSession, path: Path, row: Refund, request: FollowRefund
     )
 
 
+async def _offer_to_backer(
+    session: AsyncSession, row: Refund, pledge_id: str, request: FollowRefund
+) -> None:
+    """The same for a pledge, on its own row: a campaign's row must not grow with every refund that is refused."""
+    row.offered_until = request.offered_until
+    amount = format_money(row.amount, row.currency)
+    await pledge_states.write_events(
+        session,
+        [
+            NewEvent(
+                pledge_id=pledge_id,
+                key=f"{row.id}/refused/{request.at.isoformat()}",
+                kind="refund_refused",
+                summary=f"The provider does not send {amount} back; it can be taken as balance",
+            )
+        ],
+    )
+
+
 def _offered_until(path: Path, row: Refund) -> datetime | None:
     """When the standing offer ends, as the payer was told; None when there is none."""
     if row.status != RefundState.REFUSED:
         return None
+    if row.offered_until is not None:
+        return row.offered_until
     pending = (Deadline.model_validate(each) for each in path.deadlines)
     return next((each.due_at for each in pending if each.subject == row.id), None)
 

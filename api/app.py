@@ -19,7 +19,7 @@ from api.middleware import BodyLimit, RequestContext, valid_correlation_id
 from api.services import Services
 from api.tokens import TokenVerifier
 from db.engine import Database
-from providers.registry import build_providers
+from providers.registry import ProviderRegistry, build_providers
 from runtime.settings import Settings
 from runtime.storage import FileStore
 from runtime.temporal import connect
@@ -36,7 +36,11 @@ Baigong 百工, the back end of a handicraft crowd-creation platform.
 
 
 def create_app(
-    settings: Settings, *, database: Database | None = None, temporal: Client | None = None
+    settings: Settings,
+    *,
+    database: Database | None = None,
+    temporal: Client | None = None,
+    providers: ProviderRegistry | None = None,
 ) -> FastAPI:
     """The application. What is not passed in is built when it starts and closed when it stops.
 
@@ -52,7 +56,7 @@ def create_app(
         version="0.1.0",
         description=_DESCRIPTION,
         redirect_slashes=False,
-        lifespan=_lifespan(settings, database, temporal),
+        lifespan=_lifespan(settings, database, temporal, providers),
     )
     app.state.base_url = settings.api_url
     errors.install(app)
@@ -86,19 +90,26 @@ def _add_middleware(app: FastAPI, origins: Sequence[str]) -> None:
 
 
 def _lifespan(
-    settings: Settings, database: Database | None, temporal: Client | None
+    settings: Settings,
+    database: Database | None,
+    temporal: Client | None,
+    providers: ProviderRegistry | None,
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
-            app.state.services = await _build(stack, settings, database, temporal)
+            app.state.services = await _build(stack, settings, database, temporal, providers)
             yield
 
     return lifespan
 
 
 async def _build(
-    stack: AsyncExitStack, settings: Settings, database: Database | None, temporal: Client | None
+    stack: AsyncExitStack,
+    settings: Settings,
+    database: Database | None,
+    temporal: Client | None,
+    providers: ProviderRegistry | None,
 ) -> Services:
     if database is None:
         url = settings.database_url
@@ -106,12 +117,14 @@ async def _build(
             raise ValueError("BAIGONG_DATABASE_URL is not set")
         database = Database(url.get_secret_value(), settings.database_pool_size)
         stack.push_async_callback(database.aclose)
+    if providers is None:
+        providers = await stack.enter_async_context(build_providers(settings))
     http = await stack.enter_async_context(httpx.AsyncClient(timeout=3.0, follow_redirects=False))
     return Services(
         settings=settings,
         database=database,
         temporal=temporal or await connect(settings),
         files=FileStore.of(settings),
-        providers=await stack.enter_async_context(build_providers(settings)),
+        providers=providers,
         verifier=TokenVerifier(settings.issuer_url, settings.audience, http),
     )

@@ -93,6 +93,9 @@ _KINDS = (
     ("/v1/contests", "Contest"),
     ("/v1/tenders", "Tender"),
     ("/v1/ballots", "Ballot"),
+    ("/v1/campaigns", "Campaign"),
+    ("/v1/match-calls", "MatchCall"),
+    ("/v1/in-kind", "InKind"),
 )
 for _prefix, _kind in _KINDS:
     for _name, _endpoint, _summary in _PARTS:

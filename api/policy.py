@@ -11,9 +11,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.auth import Caller
 from api.services import Services
+from db import campaign_rows
 from db.queries import kinship, paths, refusals
 from db.queries.paths import Seen as PathSeen
-from domain import access, tender
+from domain import access, campaign, tender
 from domain.access import Action, Relation
 from domain.errors import AccountFrozen, NotFound, SelfDealing
 from runtime.logging import bind
@@ -79,10 +80,15 @@ _VIEW = {
     "contest": Action.CONTEST_VIEW,
     "tender": Action.TENDER_VIEW,
     "ballot": Action.BALLOT_VIEW,
+    "campaign": Action.CAMPAIGN_VIEW,
+    "match_call": Action.MATCH_VIEW,
+    "in_kind": Action.IN_KIND_VIEW,
 }
 """By kind of path: what lets somebody see it."""
 DRAFT = "draft"
 """The phase in which only its initiator sees a path."""
+_PRIVATE: dict[str, frozenset[str]] = {"campaign": frozenset(campaign.PRIVATE)}
+"""By kind of path: the phases in which only its initiator and operators see it, where that is not only the draft."""
 
 
 async def on_path(
@@ -95,7 +101,12 @@ async def on_path(
         raise unknown(what)
     relations = user.relations() | seen.relations
     require_visible(_VIEW[seen.kind], relations, what)
-    if seen.phase == DRAFT and not relations & {Relation.INITIATOR, Relation.OPERATOR}:
+    outside = not relations & {Relation.INITIATOR, Relation.OPERATOR}
+    if outside and seen.phase in _PRIVATE.get(seen.kind, {DRAFT}):
+        raise unknown(what)
+    given_up = (seen.kind, seen.phase) == ("campaign", campaign.Phase.CANCELLED)
+    # A campaign that was given up before anybody had approved it stays as private as it was.
+    if outside and given_up and not await campaign_rows.was_shown(session, path_id):
         raise unknown(what)
     require(action, relations)
     return PathSeen(
@@ -117,6 +128,8 @@ async def see_progress(session: AsyncSession, user: Caller, path_id: str) -> Pat
     seen = await see_path(session, user, path_id)
     if seen.kind == "tender" and seen.phase not in tender.PUBLIC:
         require(Action.PATH_STATEMENT_VIEW, seen.relations)
+    if seen.kind == "in_kind":
+        require(Action.IN_KIND_FOLLOW, seen.relations)
     return seen
 
 
@@ -141,4 +154,7 @@ _ROLES = (
     Relation.INITIATOR,
     Relation.CREATOR,
     Relation.BIDDER,
+    Relation.ASKER,
+    Relation.APPROVER,
+    Relation.BACKER,
 )

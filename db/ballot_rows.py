@@ -7,6 +7,7 @@ import secrets
 from sqlalchemy import exists, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from db import fulfilment_rows
 from db.admission import Admitted, Arrival, admit
 from db.queries import kinship
 from db.tables import Ballot, Path, PathEvent, User, Vote, VoteVoid
@@ -68,6 +69,13 @@ async def _require_eligible(
         verified=voter.verified_at is not None,
         at=admitted.at,
     )
+    campaign_id = terms.electorate
+    if campaign_id and not await fulfilment_rows.may_vote(session, campaign_id, voter_id):
+        raise NotEligible(
+            "only backers of the campaign vote here who have received nothing",
+            field="electorate",
+            accepted="a pledge that is paid, and no reward received",
+        )
     out = exists().where(VoteVoid.ballot_id == admitted.path.id, VoteVoid.voter_id == voter_id)
     if await session.scalar(select(out)):
         raise NotEligible(

@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from hashlib import sha256
 
-from sqlalchemy import ColumnElement, and_, delete, func, not_, select, text, update
+from sqlalchemy import (
+    ColumnElement,
+    and_,
+    case,
+    delete,
+    exists,
+    false,
+    func,
+    not_,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from db.tables import InboxRow
+from db.tables import InboxRow, Payment, Refund, SavedCard
+from domain.payments import RefundState
 
 DISPUTES = "dispute."
 """How the kinds of news begin that are about the disputes of a payment, not about the payment itself."""
@@ -25,8 +40,12 @@ _LONGEST_WAIT_SECONDS = 6 * 3_600
 async def keep(
     session: AsyncSession, *, source: str, event_id: str, kind: str, subject: str, body: bytes
 ) -> InboxRow | None:
-    """Stores a verified webhook; None when this event was stored before."""
-    new_id = await session.scalar(
+    """Stores a verified webhook; None when this event was stored before.
+
+    News about payments, refunds and cards of pledges is consumed in batches, by no workflow.
+    """
+    batched = _in_batches(kind, subject)
+    rows = await session.scalars(
         insert(InboxRow)
         .values(
             source=source,
@@ -35,16 +54,38 @@ async def keep(
             subject=subject,
             body=body,
             status="received",
-            next_attempt_at=func.now() + timedelta(seconds=30),
+            in_batches=batched,
+            next_attempt_at=case((batched, func.now()), else_=func.now() + timedelta(seconds=30)),
         )
         .on_conflict_do_nothing(
             index_elements=[InboxRow.source, InboxRow.event_id],
             # As text: with a bound value PostgreSQL cannot match the index once the statement's plan is generic.
             index_where=text("status <> 'rejected'"),
         )
-        .returning(InboxRow.id)
+        .returning(InboxRow)
     )
-    return None if new_id is None else await session.get_one(InboxRow, new_id)
+    kept: InboxRow | None = rows.one_or_none()
+    return kept
+
+
+def _in_batches(kind: str, subject: str) -> ColumnElement[bool]:
+    """Whether the news is about a pledge. Disputes have stories, and so has a refund that the provider has refused."""
+    if kind.startswith(DISPUTES):
+        return false()
+    match subject.partition("_")[0]:
+        case "pay":
+            return exists().where(Payment.id == subject, Payment.pledge_id.is_not(None))
+        case "ref":
+            return exists().where(
+                Refund.id == subject,
+                Refund.pledge_id.is_not(None),
+                Refund.status.in_((RefundState.REQUESTED, RefundState.PENDING)),
+                Refund.failure_reason.is_(None),
+            )
+        case "crd":
+            return exists().where(SavedCard.id == subject)
+        case _:
+            return false()
 
 
 async def keep_rejected(session: AsyncSession, *, source: str, reason: str, body: bytes) -> None:
@@ -125,7 +166,11 @@ async def claim_due(session: AsyncSession, limit: int) -> list[int]:
     """
     rows = await session.scalars(
         select(InboxRow)
-        .where(InboxRow.status == "received", InboxRow.next_attempt_at <= func.now())
+        .where(
+            InboxRow.status == "received",
+            ~InboxRow.in_batches,
+            InboxRow.next_attempt_at <= func.now(),
+        )
         .order_by(InboxRow.next_attempt_at)
         .limit(limit)
         .with_for_update(skip_locked=True)
@@ -133,11 +178,66 @@ async def claim_due(session: AsyncSession, limit: int) -> list[int]:
     now = (await session.execute(select(func.now()))).scalar_one()
     claimed = []
     for row in rows:
-        row.attempts += 1
-        wait = timedelta(seconds=min(30 * 2**row.attempts, _LONGEST_WAIT_SECONDS))
-        # From now on, not from when it was due: after a long outage a row must not use up its attempts in a burst.
-        row.next_attempt_at = now + wait
-        if row.attempts >= GIVE_UP_AFTER:
-            await ignore(session, row, "nobody consumed it")
+        await _put_off(session, row, now, "nobody consumed it")
         claimed.append(row.id)
     return claimed
+
+
+async def _put_off(session: AsyncSession, row: InboxRow, now: datetime, why: str) -> None:
+    """The next attempt is at doubled distance; after many the row is left to the operators."""
+    row.attempts += 1
+    wait = timedelta(seconds=min(30 * 2**row.attempts, _LONGEST_WAIT_SECONDS))
+    # From now on, not from when it was due: after a long outage a row must not use up its attempts in a burst.
+    row.next_attempt_at = now + wait
+    if row.attempts >= GIVE_UP_AFTER:
+        await ignore(session, row, why)
+
+
+@dataclass(frozen=True)
+class News:
+    """Rows of a batch about one thing."""
+
+    subject: str
+    rows: tuple[int, ...]
+
+
+async def batch(session: AsyncSession, limit: int) -> list[News]:
+    """The oldest rows that are consumed in batches and are due, by what they are about. Nothing is locked."""
+    rows = await session.execute(
+        select(InboxRow.id, InboxRow.subject)
+        .where(
+            InboxRow.status == "received",
+            InboxRow.in_batches,
+            InboxRow.next_attempt_at <= func.now(),
+        )
+        .order_by(InboxRow.id)
+        .limit(limit)
+    )
+    found: dict[str, list[int]] = {}
+    for row_id, subject in rows:
+        found.setdefault(subject, []).append(row_id)
+    return [News(subject, tuple(ids)) for subject, ids in found.items()]
+
+
+async def consume_rows(session: AsyncSession, rows: Collection[int]) -> None:
+    """Marks these rows as answered, in the transaction that acts on them."""
+    if rows:
+        await session.execute(
+            update(InboxRow)
+            .where(InboxRow.id.in_(rows), InboxRow.status == "received")
+            .values(status="consumed", consumed_at=func.now())
+            .execution_options(synchronize_session=False)
+        )
+
+
+async def put_off(session: AsyncSession, rows: Collection[int], why: str) -> None:
+    """These rows could not be acted on: they come again later, and in the end are left to the operators."""
+    found = await session.scalars(
+        select(InboxRow)
+        .where(InboxRow.id.in_(rows), InboxRow.status == "received")
+        .order_by(InboxRow.id)
+        .with_for_update()
+    )
+    now = (await session.execute(select(func.now()))).scalar_one()
+    for row in found:
+        await _put_off(session, row, now, why)

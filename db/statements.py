@@ -117,7 +117,7 @@ async def user_statement(
 async def path_statement(
     session: AsyncSession, path_id: str, *, before: int | None = None, limit: int = DEFAULT_LIMIT
 ) -> StatementPage:
-    """Every posting of the entries of a path, whatever account it is on."""
+    """Every posting of the entries of a path, whatever account it is on, and of those that move a match call's budget."""
     return await _page(session, _OF_PATH, {"path_id": path_id}, before, limit)
 
 
@@ -164,13 +164,30 @@ _OF_ACCOUNTS = f"""
     ORDER BY p.id DESC LIMIT :limit
 """
 
+# A campaign's entries move the budgets of the calls that match it: those are in the call's statement as well. Each half
+# yields its own newest entries from its index; every entry has two lines at least.
+_UP_TO_HERE = """
+    (CAST(:before AS bigint) IS NULL
+        OR e.id <= (SELECT entry_id FROM ledger_postings WHERE id = :before))
+    ORDER BY e.id DESC LIMIT :limit
+"""
 _OF_PATH = f"""
+    WITH entries AS (
+        (SELECT e.id FROM ledger_entries e WHERE e.path_id = :path_id AND {_UP_TO_HERE})
+        UNION
+        (SELECT e.id FROM ledger_accounts a
+        JOIN ledger_postings p ON p.account_id = a.id
+        JOIN ledger_entries e ON e.id = p.entry_id
+        WHERE a.path_id = :path_id AND a.kind = 'match' AND e.path_id <> a.path_id
+            AND {_UP_TO_HERE})
+    )
     SELECT {_LINE}
-    FROM ledger_entries e
+    FROM entries
+    JOIN ledger_entries e ON e.id = entries.id
     JOIN ledger_postings p ON p.entry_id = e.id
     JOIN ledger_accounts a ON a.id = p.account_id
-    WHERE e.path_id = :path_id AND (CAST(:before AS bigint) IS NULL
-        OR (e.id, p.id) < ((SELECT entry_id FROM ledger_postings WHERE id = :before), :before))
+    WHERE CAST(:before AS bigint) IS NULL
+        OR (e.id, p.id) < ((SELECT entry_id FROM ledger_postings WHERE id = :before), :before)
     ORDER BY e.id DESC, p.id DESC LIMIT :limit
 """
 

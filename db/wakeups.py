@@ -24,19 +24,34 @@ CARRIER_PREFIX = "carrier:"
 async def wakeup_for(
     session: AsyncSession, row: InboxRow, settings: Settings
 ) -> Wake | Tell | None:
-    """What to send for this row; None when the row is dealt with or concerns nothing we know yet."""
+    """What to send for this row; None when the row is dealt with, is consumed in batches, or has to wait."""
+    if row.in_batches:
+        return None
     if row.source.startswith(CARRIER_PREFIX):
         return await _parcel(session, row)
     if over := await _over(session, row):
         await inbox.ignore(session, row, over)
         return None
     if row.kind.startswith(inbox.DISPUTES):
+        if await _of_unpaid_pledge(session, row.subject):
+            # Its capture will be found by those who look at payments of pledges; then this is handed on.
+            return None
         wake = await _disputed(session, row.subject, settings)
     else:
         wake = await wake_about(session, row.subject, settings)
     if wake is None:
         await inbox.ignore(session, row, "concerns nothing of ours")
     return wake
+
+
+async def _of_unpaid_pledge(session: AsyncSession, payment_id: str) -> bool:
+    """Whether it is a payment of a pledge whose capture is not in the books: no story follows it."""
+    payment = await session.get(Payment, payment_id)
+    return (
+        payment is not None
+        and payment.pledge_id is not None
+        and payment.status != PaymentState.CAPTURED
+    )
 
 
 async def _over(session: AsyncSession, row: InboxRow) -> str | None:

@@ -8,8 +8,16 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from domain import ballot, contest, milestones, sale, tender
-from domain.policy import BallotPolicy, ContestPolicy, SalePolicy, TenderPolicy
+from domain import ballot, campaign, contest, in_kind, match_call, milestones, pledge, sale, tender
+from domain.policy import (
+    BallotPolicy,
+    CampaignPolicy,
+    ContestPolicy,
+    InKindPolicy,
+    MatchPolicy,
+    SalePolicy,
+    TenderPolicy,
+)
 
 DOCS = Path(__file__).parent.parent / "docs"
 BEGIN = "<!-- generated: python -m deploy.docs -->\n"
@@ -83,11 +91,56 @@ def contest_section() -> str:
     )
 
 
+def campaign_section() -> str:
+    """The state diagrams of the campaign and of one pledge, the windows and the fee, as the code has them."""
+    path = [
+        f"{old} --> {new}: {event}"
+        for (old, event), targets in campaign.TRANSITIONS.items()
+        for new in sorted(targets)
+    ]
+    part = [f"{old} --> {new}" for old, targets in pledge.NEXT.items() for new in sorted(targets)]
+    policy = CampaignPolicy()
+    return (
+        diagram(campaign.Phase.DRAFT, path, campaign.FINAL)
+        + "\nEach pledge:\n\n"
+        + diagram(pledge.PledgeState.INITIATED, part, pledge.ENDED)
+        + windows(policy, "CAMPAIGN_POLICY")
+        + f"\nCommission: {percent(policy.fee_basis_points)} of what is released.\n"
+    )
+
+
+def match_call_section() -> str:
+    """The match call's state diagram and its windows, as the code has them."""
+    arrows = [
+        f"{old} --> {new}: {event}"
+        for (old, event), phases in match_call.TRANSITIONS.items()
+        for new in sorted(phases)
+    ]
+    return diagram(match_call.Phase.DRAFT, arrows, match_call.FINAL) + windows(
+        MatchPolicy(), "MATCH_POLICY"
+    )
+
+
+def in_kind_section() -> str:
+    """The state diagram of help in kind and its windows, as the code has them."""
+    arrows = [
+        f"{old} --> {new}: {event}"
+        for (old, event), phases in in_kind.TRANSITIONS.items()
+        for new in sorted(phases)
+    ]
+    return diagram(in_kind.Phase.DRAFT, arrows, in_kind.FINAL) + windows(
+        InKindPolicy(), "IN_KIND_POLICY"
+    )
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "sale.md": sale_section,
     "contest.md": contest_section,
     "ballot.md": ballot_section,
     "tender.md": tender_section,
+    "campaign.md": campaign_section,
+    "match_call.md": match_call_section,
+    "in_kind.md": in_kind_section,
 }
 """Name of the page -> its generated part."""
 

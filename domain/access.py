@@ -32,6 +32,12 @@ class Relation(StrEnum):
     """Has entered the contest."""
     BIDDER = "bidder"
     """Has bid on the tender."""
+    BACKER = "backer"
+    """Has pledged to the campaign."""
+    ASKER = "asker"
+    """Asks for the help that is offered; once somebody is picked, only they."""
+    APPROVER = "approver"
+    """Decides on the spendings of the match call."""
     AUDIENCE = "audience"
     """A path shows them the file."""
     OPERATOR = "operator"
@@ -94,10 +100,46 @@ class Action(StrEnum):
     BALLOT_VOTE = "ballot.vote"
     BALLOT_RULE = "ballot.rule"
 
+    CAMPAIGN_CREATE = "campaign.create"
+    CAMPAIGN_VIEW = "campaign.view"
+    CAMPAIGN_EDIT = "campaign.edit"
+    CAMPAIGN_SUBMIT = "campaign.submit"
+    CAMPAIGN_REVIEW = "campaign.review"
+    CAMPAIGN_CANCEL = "campaign.cancel"
+    CAMPAIGN_BAN = "campaign.ban"
+    CAMPAIGN_PLEDGE = "campaign.pledge"
+    PLEDGE_VIEW = "pledge.view"
+    PLEDGE_EDIT = "pledge.edit"
+    CAMPAIGN_DELIVER = "campaign.deliver"
+    CAMPAIGN_RULE = "campaign.rule"
+    CAMPAIGN_VOTE = "campaign.vote"
+    REWARD_UNLOCK = "reward.unlock"
+    MATCH_CREATE = "match.create"
+    MATCH_VIEW = "match.view"
+    MATCH_EDIT = "match.edit"
+    MATCH_FUND = "match.fund"
+    MATCH_APPLY = "match.apply"
+    MATCH_DECIDE = "match.decide"
+    MATCH_SPEND = "match.spend"
+    MATCH_APPROVE = "match.approve"
+    MATCH_REPORT = "match.report"
+    MATCH_RULE = "match.rule"
+    IN_KIND_CREATE = "in_kind.create"
+    IN_KIND_VIEW = "in_kind.view"
+    IN_KIND_EDIT = "in_kind.edit"
+    IN_KIND_FOLLOW = "in_kind.follow"
+    IN_KIND_ASK = "in_kind.ask"
+    ASK_EDIT = "ask.edit"
+    IN_KIND_DECIDE = "in_kind.decide"
+    IN_KIND_RECEIVE = "in_kind.receive"
+    IN_KIND_CALL_OFF = "in_kind.call_off"
+    IN_KIND_RULE = "in_kind.rule"
+
 
 _M, _O, _B, _S = Relation.MEMBER, Relation.OWNER, Relation.BUYER, Relation.SELLER
 _OP, _AD = Relation.OPERATOR, Relation.ADMIN
 _I, _C, _BID = Relation.INITIATOR, Relation.CREATOR, Relation.BIDDER
+_BACK = Relation.BACKER
 
 POLICY: dict[Action, frozenset[Relation]] = {
     Action.PROFILE_EDIT: frozenset({_O}),
@@ -121,7 +163,7 @@ POLICY: dict[Action, frozenset[Relation]] = {
     Action.PAYOUT_REQUEST: frozenset({_M}),
     Action.PAYOUT_VIEW: frozenset({_O, _OP}),
     Action.BALANCE_VIEW: frozenset({_O, _OP}),
-    Action.PATH_STATEMENT_VIEW: frozenset({_B, _S, _I, _C, _BID, _OP}),
+    Action.PATH_STATEMENT_VIEW: frozenset({_B, _S, _I, _C, _BID, Relation.APPROVER, _OP}),
     Action.LEDGER_VIEW: frozenset({_OP}),
     Action.USER_VERIFY: frozenset({_OP}),
     Action.USER_FREEZE: frozenset({_OP}),
@@ -152,6 +194,40 @@ POLICY: dict[Action, frozenset[Relation]] = {
     Action.BALLOT_EDIT: frozenset({_I}),
     Action.BALLOT_VOTE: frozenset({_M}),
     Action.BALLOT_RULE: frozenset({_OP}),
+    Action.CAMPAIGN_CREATE: frozenset({_M}),
+    Action.CAMPAIGN_VIEW: frozenset({_M}),
+    Action.CAMPAIGN_EDIT: frozenset({_I}),
+    Action.CAMPAIGN_SUBMIT: frozenset({_I}),
+    Action.CAMPAIGN_REVIEW: frozenset({_OP}),
+    Action.CAMPAIGN_CANCEL: frozenset({_I}),
+    Action.CAMPAIGN_BAN: frozenset({_OP}),
+    Action.CAMPAIGN_PLEDGE: frozenset({_M}),
+    Action.PLEDGE_VIEW: frozenset({_O, _I, _OP}),
+    Action.PLEDGE_EDIT: frozenset({_O}),
+    Action.CAMPAIGN_DELIVER: frozenset({_I}),
+    Action.CAMPAIGN_RULE: frozenset({_OP}),
+    Action.CAMPAIGN_VOTE: frozenset({_BACK}),
+    Action.REWARD_UNLOCK: frozenset({_I, _OP}),
+    Action.MATCH_CREATE: frozenset({_M}),
+    Action.MATCH_VIEW: frozenset({_M}),
+    Action.MATCH_EDIT: frozenset({_I}),
+    Action.MATCH_FUND: frozenset({_I}),
+    Action.MATCH_APPLY: frozenset({_M}),
+    Action.MATCH_DECIDE: frozenset({_I}),
+    Action.MATCH_SPEND: frozenset({_I, Relation.APPROVER}),
+    Action.MATCH_APPROVE: frozenset({Relation.APPROVER}),
+    Action.MATCH_REPORT: frozenset({_I, Relation.APPROVER, _OP}),
+    Action.MATCH_RULE: frozenset({_OP}),
+    Action.IN_KIND_CREATE: frozenset({_M}),
+    Action.IN_KIND_VIEW: frozenset({_M}),
+    Action.IN_KIND_EDIT: frozenset({_I}),
+    Action.IN_KIND_FOLLOW: frozenset({_I, Relation.ASKER, _OP}),
+    Action.IN_KIND_ASK: frozenset({_M}),
+    Action.ASK_EDIT: frozenset({_O}),
+    Action.IN_KIND_DECIDE: frozenset({_I}),
+    Action.IN_KIND_RECEIVE: frozenset({Relation.ASKER}),
+    Action.IN_KIND_CALL_OFF: frozenset({_I, Relation.ASKER}),
+    Action.IN_KIND_RULE: frozenset({_OP}),
 }
 
 

@@ -41,6 +41,8 @@ class AccountKind(StrEnum):
     """The royalty pot of one product (liability; refunds may carry it below 0)."""
     MATCH = "match"
     """The budget of one match call (liability)."""
+    CLAIM = "claim"
+    """What the creator of a stopped campaign still owes its backers (liability); the creator owes it as a receivable."""
     PROTECTION_FUND = "protection_fund"
     """Fed by a share of fees; pays when nobody is at fault (liability)."""
     FEE = "fee"
@@ -70,7 +72,13 @@ _EITHER_SIGN = {
     AccountKind.LOSS,
 }
 PATH_BOUND = frozenset(
-    {AccountKind.ESCROW, AccountKind.DEPOSIT, AccountKind.REFUND_DUE, AccountKind.DISPUTE}
+    {
+        AccountKind.ESCROW,
+        AccountKind.DEPOSIT,
+        AccountKind.MATCH,
+        AccountKind.REFUND_DUE,
+        AccountKind.DISPUTE,
+    }
 )
 """Kinds that must stand at 0 before their path may close."""
 
@@ -143,6 +151,10 @@ def royalty(sku: str) -> Account:
 
 def match(call_id: str) -> Account:
     return Account(kind=AccountKind.MATCH, owner=call_id)
+
+
+def claim(campaign_id: str) -> Account:
+    return Account(kind=AccountKind.CLAIM, owner=campaign_id)
 
 
 PROTECTION_FUND = Account(kind=AccountKind.PROTECTION_FUND, owner=PLATFORM)

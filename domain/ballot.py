@@ -126,6 +126,8 @@ class BallotTerms(Message):
     notice_seconds: int = Field(ge=1)
     barred_ids: tuple[str, ...] = ()
     """People who may not vote, besides the initiator and the authors of the options."""
+    electorate: str | None = None
+    """A campaign of which only backers may vote who have received nothing; None: everybody may."""
     policy: BallotPolicy
 
     @property

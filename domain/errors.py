@@ -189,6 +189,20 @@ class AboveCap(InvalidInput):
     title = "More than the buyer pays"
 
 
+class BelowPrice(InvalidInput):
+    """A pledge offers less than what was chosen costs."""
+
+    code = "below_price"
+    title = "Less than what was chosen costs"
+
+
+class BelowSold(InvalidInput):
+    """A limit would be lower than what has been sold already."""
+
+    code = "below_sold"
+    title = "More is sold already"
+
+
 class UnknownBid(InvalidInput):
     """The bid does not exist, belongs to another tender or was withdrawn."""
 

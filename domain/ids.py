@@ -29,7 +29,14 @@ TenderId = Annotated[str, _pattern("ten")]
 BidId = Annotated[str, _pattern("bid")]
 BallotId = Annotated[str, _pattern("bal")]
 ChargebackId = Annotated[str, _pattern("cbk")]
-PathId = Annotated[str, StringConstraints(pattern=f"^(sal|con|ten|bal){_SUFFIX}")]
+CampaignId = Annotated[str, _pattern("cmp")]
+PledgeId = Annotated[str, _pattern("plg")]
+CardId = Annotated[str, _pattern("crd")]
+MatchCallId = Annotated[str, _pattern("mtc")]
+SpendingId = Annotated[str, _pattern("spd")]
+InKindId = Annotated[str, _pattern("ink")]
+AskId = Annotated[str, _pattern("ask")]
+PathId = Annotated[str, StringConstraints(pattern=f"^(sal|con|ten|bal|cmp|mtc|ink){_SUFFIX}")]
 """Id of any path: the prefix tells which kind of path it is."""
 
 

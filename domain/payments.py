@@ -31,6 +31,9 @@ class Purpose(StrEnum):
     DEPOSIT = "deposit"
     """Stays the payer's own while all goes well; kept apart from the escrow."""
     MILESTONE = "milestone"
+    BUDGET = "budget"
+    """What a sponsor gives for campaigns; kept in the account of the match call."""
+    PLEDGE = "pledge"
 
 
 class RefundState(StrEnum):
@@ -76,6 +79,8 @@ def filled_account(purpose: Purpose, path_id: str, payer_id: str) -> Account:
     """The account of the path that a captured payment fills."""
     if purpose is Purpose.DEPOSIT:
         return accounts.deposit(path_id, payer_id)
+    if purpose is Purpose.BUDGET:
+        return accounts.match(path_id)
     return accounts.escrow(path_id)
 
 

@@ -207,6 +207,140 @@ class TenderPolicy(Message):
         return self.hard_stop_seconds + self.approve_seconds + self.change_requests * round_trip
 
 
+class CampaignPolicy(Message):
+    """Rules of one campaign. All times in seconds; the defaults are those of paths 2.4."""
+
+    review_seconds: Annotated[int, Field(ge=1, le=30 * _DAY)] = 5 * _DAY
+    """How long operators may take to look at a campaign before it is shown to them as overdue."""
+    mending_seconds: Annotated[int, Field(ge=1, le=180 * _DAY)] = 30 * _DAY
+    """How long a creator may take to mend what operators have sent back; then the campaign is given up."""
+    schedule_longest_seconds: Annotated[int, Field(ge=1, le=365 * _DAY)] = 90 * _DAY
+    """How far ahead a launch may be planned."""
+    live_longest_seconds: Annotated[int, Field(ge=1, le=60 * _DAY)] = 60 * _DAY
+    """How long pledges may be taken in one round (Kickstarter: 1 to 60 days)."""
+    payment_seconds: Annotated[int, Field(ge=1, le=_DAY)] = 15 * _MINUTE
+    """How long seats stay reserved while a backer pays or saves a card."""
+    slow_seconds: Annotated[int, Field(ge=1, le=14 * _DAY)] = 5 * _DAY
+    """How long after the end a bank transfer that was begun in time may still arrive (Catarse waits too)."""
+    fix_seconds: Annotated[int, Field(ge=1, le=30 * _DAY)] = 7 * _DAY
+    """How long a backer may mend a charge that failed (Kickstarter)."""
+    remind_seconds: Annotated[int, Field(ge=1, le=14 * _DAY)] = 2 * _DAY
+    """How often they are reminded of it (Kickstarter: every 48 hours)."""
+    disbursal_seconds: Annotated[int, Field(ge=1, le=60 * _DAY)] = 14 * _DAY
+    """How long after the success nothing is released (Kickstarter)."""
+    milestone_review_seconds: Annotated[int, Field(ge=1, le=60 * _DAY)] = 7 * _DAY
+    """How long operators may look at a reported milestone; then it counts as reached."""
+    late_vote_seconds: Annotated[int, Field(ge=1, le=365 * _DAY)] = 30 * _DAY
+    """How far past the promised delivery backers may ask for a vote on the money that is left."""
+    vote_seconds: Annotated[int, Field(ge=1, le=30 * _DAY)] = 7 * _DAY
+    vote_notice_seconds: Annotated[int, Field(ge=1, le=3 * _DAY)] = _DAY
+    vote_quorum_basis_points: BasisPoints = 1_000
+    """Share of the backers who must vote for the vote to count."""
+    vote_again_seconds: Annotated[int, Field(ge=1, le=365 * _DAY)] = 90 * _DAY
+    """How long after a vote the next one may be asked for."""
+    long_stop_seconds: Annotated[int, Field(ge=1, le=730 * _DAY)] = 365 * _DAY
+    """How far past the promised delivery the money of a silent creator goes back to those who have nothing."""
+    reserve_seconds: Annotated[int, Field(ge=1, le=730 * _DAY)] = 180 * _DAY
+    """How long after the success the reserve is kept (Indiegogo: at least 6 months)."""
+    update_seconds: Annotated[int, Field(ge=1, le=365 * _DAY)] = 30 * _DAY
+    """How long a creator who owes rewards may be silent before they are reminded to write to their backers."""
+    late_payout_seconds: Annotated[int, Field(ge=1, le=90 * _DAY)] = 7 * _DAY
+    """How often what late pledges have brought is released along with the parts that are reached (Kickstarter: weekly)."""
+    received_seconds: Annotated[int, Field(ge=1, le=180 * _DAY)] = 30 * _DAY
+    """How long after the shipping a backer may say that nothing has come; silence counts as received."""
+    run_shards: Annotated[int, Field(ge=1, le=16)] = 2
+    """In how many parts the pledges are charged, closed and sent back at the same time."""
+    fee_basis_points: BasisPoints = 500
+    """The platform's commission, taken out of what is released."""
+    grace_seconds: Annotated[int, Field(ge=0, le=300)] = 10
+    """How long after the deadline pledges that had arrived in time are still being written down."""
+    poll_first_seconds: Annotated[int, Field(ge=1, le=_DAY)] = 30
+    provider_silence_seconds: Annotated[int, Field(ge=1, le=30 * _DAY)] = _HOUR
+
+    @property
+    def poll(self) -> Backoff:
+        """When to look at the provider while a single payment is followed."""
+        return Backoff(first=self.poll_first_seconds, longest=_HOUR)
+
+    def hold_seconds(self, live_seconds: int, round2_seconds: int | None) -> int:
+        """Longest time money that was paid on the first day stays in escrow before all of it may go back."""
+        rounds = live_seconds + (round2_seconds or 0)
+        return rounds + self.slow_seconds + self.fix_seconds + self.disbursal_seconds
+
+
+class MatchPolicy(Message):
+    """Rules of one match call. All times in seconds."""
+
+    card_seconds: Annotated[int, Field(ge=1, le=3 * _DAY)] = 15 * _MINUTE
+    """How long the sponsor may take to pay the budget by card."""
+    bank_seconds: Annotated[int, Field(ge=1, le=14 * _DAY)] = 3 * _DAY
+    """The same by bank transfer."""
+    open_longest_seconds: Annotated[int, Field(ge=1, le=365 * _DAY)] = 180 * _DAY
+    """How long a call may be open for projects and pledges."""
+    project_seconds: Annotated[int, Field(ge=1, le=30 * _DAY)] = 5 * _DAY
+    """How long the sponsor may think about a project that applies; silence is a no."""
+    settle_seconds: Annotated[int, Field(ge=1, le=365 * _DAY)] = 180 * _DAY
+    """How long after it has closed a call waits for its campaigns to be decided before operators are called."""
+    spending_seconds: Annotated[int, Field(ge=1, le=60 * _DAY)] = 14 * _DAY
+    """How long a spending waits for its approvals; then it has lapsed."""
+    grace_seconds: Annotated[int, Field(ge=0, le=300)] = 10
+    poll_first_seconds: Annotated[int, Field(ge=1, le=_DAY)] = 30
+    provider_silence_seconds: Annotated[int, Field(ge=1, le=30 * _DAY)] = _HOUR
+
+    @property
+    def poll(self) -> Backoff:
+        """When to look at the provider while the sponsor pays."""
+        return Backoff(first=self.poll_first_seconds, longest=_HOUR)
+
+
+class InKindPolicy(Message):
+    """Rules of one offer in kind. All times in seconds; the defaults are our own."""
+
+    offer_seconds: Annotated[int, Field(ge=1, le=180 * _DAY)] = 30 * _DAY
+    """How long people can ask for it."""
+    offer_again_seconds: Annotated[int, Field(ge=1, le=60 * _DAY)] = 7 * _DAY
+    """The same at least, when somebody who was picked has stepped back."""
+    deposit_seconds: Annotated[int, Field(ge=1, le=14 * _DAY)] = 3 * _DAY
+    """How long a borrower may take to pay the deposit."""
+    hand_over_seconds: Annotated[int, Field(ge=1, le=60 * _DAY)] = 14 * _DAY
+    """How long the supporter may take to hand it over; then the path is cancelled."""
+    confirm_seconds: Annotated[int, Field(ge=1, le=60 * _DAY)] = 7 * _DAY
+    """How long the asker may take to say whether it has come; then it counts as received."""
+    late_seconds: Annotated[int, Field(ge=1, le=60 * _DAY)] = 7 * _DAY
+    """How far past its day a loan may run before it is overdue."""
+    overdue_silence_seconds: Annotated[int, Field(ge=1, le=90 * _DAY)] = 30 * _DAY
+    """How long the lender of an overdue loan may be silent; then it counts as returned."""
+    return_seconds: Annotated[int, Field(ge=1, le=60 * _DAY)] = 7 * _DAY
+    """How long the lender may look at what was sent back; then it counts as returned."""
+    claim_answer_seconds: Annotated[int, Field(ge=1, le=30 * _DAY)] = 5 * _DAY
+    """How long the borrower may think about a claim; then it stands."""
+    ruling_seconds: Annotated[int, Field(ge=1, le=60 * _DAY)] = 14 * _DAY
+    """How long operators may take over an objection or a contested claim."""
+    loan_longest_seconds: Annotated[int, Field(ge=1, le=730 * _DAY)] = 365 * _DAY
+    """How far ahead the day of return may lie."""
+    picks: Annotated[int, Field(ge=1, le=100)] = 20
+    """How often somebody may be picked for one offer."""
+    extensions: Annotated[int, Field(ge=0, le=50)] = 10
+    """How often the day of return may be put off."""
+    poll_first_seconds: Annotated[int, Field(ge=1, le=_DAY)] = 30
+    provider_silence_seconds: Annotated[int, Field(ge=1, le=30 * _DAY)] = _HOUR
+
+    @property
+    def poll(self) -> Backoff:
+        """When to look at the provider while the borrower pays."""
+        return Backoff(first=self.poll_first_seconds, longest=self.deposit_seconds)
+
+    def settling_seconds(self) -> int:
+        """Longest time from the day of return until the deposit has left, whoever is silent."""
+        return (
+            self.late_seconds
+            + self.overdue_silence_seconds
+            + self.return_seconds
+            + self.claim_answer_seconds
+            + self.ruling_seconds
+        )
+
+
 class RefundPolicy(Message):
     """Rules of one refund. All times in seconds."""
 

@@ -28,6 +28,7 @@ class EntryKind(StrEnum):
     REFUND_PAID = "refund_paid"
     REFUND_TO_BALANCE = "refund_to_balance"
     CLAWBACK = "clawback"
+    CLAIM = "claim"
     NETTING = "netting"
     PAYOUT = "payout"
     PAYOUT_PAID = "payout_paid"
@@ -39,6 +40,8 @@ class EntryKind(StrEnum):
     COMPENSATE = "compensate"
     FREEZE = "freeze"
     UNFREEZE = "unfreeze"
+    MATCH_USED = "match_used"
+    MATCH_RETURNED = "match_returned"
     REVERSAL = "reversal"
 
 
@@ -276,6 +279,18 @@ def clawback(
     )
 
 
+def claim(key: str, path_id: str, user_id: str, amount: int, currency: str) -> JournalEntry:
+    """What a stopped campaign's creator owes its backers: Dr receivable:u/Cr claim:path. Later income pays it first."""
+    return entry(
+        EntryKind.CLAIM,
+        key,
+        currency,
+        [_share(accounts.receivable(user_id), amount)],
+        [_share(accounts.claim(path_id), amount)],
+        path_id=path_id,
+    )
+
+
 def net_receivable(
     key: str, user_id: str, owed: int, balance: int, currency: str, *, path_id: str | None = None
 ) -> JournalEntry | None:
@@ -453,4 +468,32 @@ def reverse(key: str, wrong: JournalEntry, note: str) -> JournalEntry:
         ),
         path_id=wrong.path_id,
         note=note,
+    )
+
+
+def match_used(
+    key: str, call_id: str, campaign_id: str, amount: int, currency: str
+) -> JournalEntry:
+    """A campaign has succeeded: Dr match:call/Cr escrow:campaign. An entry of the campaign; the call's statement shows it too."""
+    return entry(
+        EntryKind.MATCH_USED,
+        key,
+        currency,
+        [_share(accounts.match(call_id), amount)],
+        [_share(accounts.escrow(campaign_id), amount)],
+        path_id=campaign_id,
+    )
+
+
+def match_returned(
+    key: str, call_id: str, campaign_id: str, amount: int, currency: str
+) -> JournalEntry:
+    """The campaign was stopped after all: Dr escrow:campaign/Cr match:call."""
+    return entry(
+        EntryKind.MATCH_RETURNED,
+        key,
+        currency,
+        [_share(accounts.escrow(campaign_id), amount)],
+        [_share(accounts.match(call_id), amount)],
+        path_id=campaign_id,
     )

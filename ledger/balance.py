@@ -68,12 +68,12 @@ class LockedAccount:
 def path_of(account: Account, path_id: str | None) -> str | None:
     """The path a path-bound account belongs to; None for every other kind.
 
-    Escrows and deposits carry their path in the owner, so an entry that moves money between the escrows of two paths
+    Escrows, match budgets and deposits carry their path in the owner, so an entry that moves money between the escrows of two paths
     gives each its own. Refunds due and disputes belong to the path of the entry that opens them; InvalidInput without.
     """
     if account.kind not in PATH_BOUND:
         return None
-    if account.kind is AccountKind.ESCROW:
+    if account.kind in (AccountKind.ESCROW, AccountKind.MATCH):
         return account.owner
     if account.kind is AccountKind.DEPOSIT:
         return account.owner.partition(":")[0]

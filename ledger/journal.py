@@ -124,8 +124,8 @@ async def balances(
 async def require_empty(session: AsyncSession, path_id: str) -> None:
     """Raises PathNotEmpty unless every escrow, deposit, refund due and dispute of the path is 0, pending included.
 
-    Locks those accounts until the transaction ends. That nobody opens a new one meanwhile is the caller's part: close
-    a path under the lock of its row.
+    Locks what holds something until the transaction ends. That nothing comes to accounts at 0 meanwhile is the
+    caller's part: close a path under the lock of its row. A path can have hundreds of thousands of accounts at 0.
     """
     left = await _left(session, path_id)
     if left:
@@ -144,13 +144,13 @@ async def _left(session: AsyncSession, path_id: str) -> list[str]:
         f"{row.kind}:{row.owner} {format_money(row.balance, row.currency)}"
         + (" with pending entries" if row.debits_pending or row.credits_pending else "")
         for row in rows
-        if row.balance or row.debits_pending or row.credits_pending
     ]
 
 
 _PATH_ACCOUNTS = text("""
     SELECT kind, owner, currency, balance, debits_pending, credits_pending FROM ledger_accounts
-    WHERE path_id = :path_id ORDER BY kind, owner, currency FOR NO KEY UPDATE
+    WHERE path_id = :path_id AND (balance <> 0 OR debits_pending <> 0 OR credits_pending <> 0)
+    ORDER BY kind, owner, currency FOR NO KEY UPDATE
 """)
 
 

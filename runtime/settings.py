@@ -14,8 +14,11 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from domain.policy import (
     BallotPolicy,
+    CampaignPolicy,
     ChargebackPolicy,
     ContestPolicy,
+    InKindPolicy,
+    MatchPolicy,
     PayoutPolicy,
     RefundPolicy,
     SalePolicy,
@@ -94,6 +97,10 @@ class Settings(BaseSettings):
     upload_max_bytes: Annotated[int, Field(ge=1_024, le=100_000_000)] = 10_000_000
     upload_max_pixels: Annotated[int, Field(ge=1_000, le=200_000_000)] = 50_000_000
 
+    provider_rate_per_second: Annotated[int, Field(ge=0, le=10_000)] = 25
+    """How many calls a second batches may make to one endpoint of a provider, all workers together; 0 for no limit.
+    Stripe: https://docs.stripe.com/rate-limits"""
+
     worker_metrics_port: Port = 9464
     log_level: str = "INFO"
     request_timeout_seconds: Annotated[int, Field(ge=1, le=60)] = 10
@@ -105,12 +112,15 @@ class Settings(BaseSettings):
     """Period of the schedule that gathers what is due per payee."""
 
     shortest_window_seconds: Annotated[int, Field(ge=1, le=86_400)] = 86_400
-    """Least length of a window that the initiator of a contest, tender or ballot chooses for it."""
+    """Least length of a window that the initiator of a path chooses for it."""
 
     sale_policy: SalePolicy = SalePolicy()
     contest_policy: ContestPolicy = ContestPolicy()
     ballot_policy: BallotPolicy = BallotPolicy()
     tender_policy: TenderPolicy = TenderPolicy()
+    campaign_policy: CampaignPolicy = CampaignPolicy()
+    match_policy: MatchPolicy = MatchPolicy()
+    in_kind_policy: InKindPolicy = InKindPolicy()
     refund_policy: RefundPolicy = RefundPolicy()
     payout_policy: PayoutPolicy = PayoutPolicy()
     chargeback_policy: ChargebackPolicy = ChargebackPolicy()

@@ -13,11 +13,17 @@ from temporalio.workflow import SandboxImportNotificationPolicy
 
 from activities.accounts import Accounts
 from activities.ballots import Ballots
+from activities.campaigns import Campaigns
 from activities.chargebacks import Chargebacks
 from activities.contests import Contests
 from activities.housekeeping import Housekeeping
+from activities.in_kind import HelpInKind
+from activities.match_calls import MatchCalls
 from activities.payments import Payments
 from activities.payouts import Payouts
+from activities.pledge_cases import PledgeCases
+from activities.pledge_intake import PledgeIntakes
+from activities.pledge_runs import PledgeRuns
 from activities.redelivery import Redelivery
 from activities.refunds import Refunds
 from activities.sales import Sales
@@ -28,21 +34,31 @@ from runtime.settings import Settings
 from workflows.account import ChangeAccount
 from workflows.ballot import Ballot
 from workflows.ballot_retally import BallotRetally
+from workflows.campaign import Campaign
 from workflows.chargeback import Chargeback
 from workflows.contest import Contest
+from workflows.in_kind import InKind
+from workflows.match_call import MatchCall
 from workflows.payment import Payment
 from workflows.payout import Payout
+from workflows.pledge import Pledge
+from workflows.pledge_run import PledgeRun
 from workflows.refund import Refund
 from workflows.sale import Sale
 from workflows.tender import Tender
-from workflows.upkeep import GatherPayouts, KeepHouse, RedeliverInbox
+from workflows.upkeep import GatherPayouts, KeepHouse, PledgeIntake, RedeliverInbox
 
 WORKFLOWS: Sequence[type] = (
     Sale,
     Contest,
     Tender,
+    Campaign,
+    MatchCall,
+    InKind,
     Payment,
     Refund,
+    PledgeRun,
+    Pledge,
     Payout,
     Chargeback,
     ChangeAccount,
@@ -50,6 +66,7 @@ WORKFLOWS: Sequence[type] = (
     BallotRetally,
     GatherPayouts,
     RedeliverInbox,
+    PledgeIntake,
     KeepHouse,
 )
 
@@ -93,21 +110,39 @@ def activities(
         temporal,
         payout_at_once=settings.payout_policy.availability_seconds == 0,
     )
+    campaigns = Campaigns(
+        database,
+        temporal,
+        payout_at_once=settings.payout_policy.availability_seconds == 0,
+    )
+    match_calls = MatchCalls(database, temporal, payout_at_once=sales.payout_at_once)
+    in_kind = HelpInKind(database, temporal, payout_at_once=sales.payout_at_once)
     payments = Payments(database, providers)
     refunds = Refunds(database, providers)
     payouts = Payouts(database, providers, settings.payout_policy)
     chargebacks = Chargebacks(database, providers)
     people = Accounts(database)
     ballots = Ballots(database)
+    pledge_runs = PledgeRuns(database, providers, temporal, settings)
+    pledge_cases = PledgeCases(database, providers, settings)
     redelivery = Redelivery(database, temporal, settings)
+    intake = PledgeIntakes(database, providers, temporal, settings)
     return [
         sales.open,
         sales.move,
         contests.move,
         tenders.move,
+        campaigns.move,
+        match_calls.move,
+        in_kind.move,
         payments.present,
         payments.follow,
         refunds.follow,
+        pledge_runs.run,
+        pledge_cases.remind,
+        pledge_cases.look,
+        pledge_cases.retry,
+        pledge_cases.drop,
         payouts.reserve,
         payouts.follow,
         payouts.due,
@@ -118,6 +153,7 @@ def activities(
         ballots.count,
         ballots.retally,
         redelivery.redeliver,
+        intake.take_in,
         Housekeeping(database).forget,
     ]
 

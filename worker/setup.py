@@ -29,14 +29,20 @@ from runtime import search_attributes
 from runtime.leaving import leave
 from runtime.settings import Settings, settings
 from runtime.temporal import connect
-from workflows.upkeep import GatherPayouts, KeepHouse, RedeliverInbox
+from workflows.upkeep import GatherPayouts, KeepHouse, PledgeIntake, RedeliverInbox
 
 _DAY_SECONDS = 86_400
+_MINUTE_SECONDS = 60
 
 
 def redelivery_schedule(task_queue: str) -> str:
     """Id of the schedule that re-delivers the inbox; each task queue has its own."""
     return f"{task_queue}-redelivery"
+
+
+def intake_schedule(task_queue: str) -> str:
+    """Id of the schedule that keeps the intake of pledges going."""
+    return f"{task_queue}-pledge-intake"
 
 
 async def register_search_attributes(client: Client) -> None:
@@ -77,6 +83,7 @@ async def register_schedules(client: Client, settings: Settings) -> None:
         task_queue=queue,
         static_summary="Forget old keys and rejected webhooks",
     )
+    await register_intake(client, settings)
     await _schedule(client, f"{queue}-housekeeping", keep_house, _DAY_SECONDS)
     await _schedule(client, payout_schedule(queue), gather, settings.payouts_every_seconds)
     await _schedule(
@@ -84,8 +91,25 @@ async def register_schedules(client: Client, settings: Settings) -> None:
     )
 
 
+async def register_intake(client: Client, settings: Settings) -> None:
+    """Creates the schedule of the intake of pledges. Its runs are as long as its period, so one is always at work."""
+    queue = settings.temporal_task_queue
+    intake = ScheduleActionStartWorkflow(
+        PledgeIntake.run,
+        id=f"{queue}-take-in-pledges",
+        task_queue=queue,
+        static_summary="Take in news of pledges",
+    )
+    await _schedule(client, intake_schedule(queue), intake, _MINUTE_SECONDS, at_once=True)
+
+
 async def _schedule(
-    client: Client, schedule_id: str, action: ScheduleActionStartWorkflow, every_seconds: int
+    client: Client,
+    schedule_id: str,
+    action: ScheduleActionStartWorkflow,
+    every_seconds: int,
+    *,
+    at_once: bool = False,
 ) -> None:
     wanted = Schedule(
         action=action,
@@ -99,7 +123,7 @@ async def _schedule(
         return ScheduleUpdate(schedule=wanted)
 
     try:
-        await client.create_schedule(schedule_id, wanted)
+        await client.create_schedule(schedule_id, wanted, trigger_immediately=at_once)
     except ScheduleAlreadyRunningError:
         await client.get_schedule_handle(schedule_id).update(keep_state)
 

@@ -50,6 +50,28 @@ def tender_workflow_id(tender_id: str) -> str:
     return f"tender-{tender_id}"
 
 
+def campaign_workflow_id(campaign_id: str) -> str:
+    return f"campaign-{campaign_id}"
+
+
+def pledge_workflow_id(pledge_id: str) -> str:
+    """Of the story of a pledge whose charge has failed."""
+    return f"pledge-{pledge_id}"
+
+
+def pledge_run_workflow_id(campaign_id: str, goal: str, round_: int, shard: int) -> str:
+    """Of one part of what is done with every pledge of a campaign."""
+    return f"pledge-run-{campaign_id}-{goal}-{round_}-{shard}"
+
+
+def in_kind_workflow_id(in_kind_id: str) -> str:
+    return f"in-kind-{in_kind_id}"
+
+
+def match_call_workflow_id(call_id: str) -> str:
+    return f"match_call-{call_id}"
+
+
 def account_workflow_id(change_key: str) -> str:
     return f"account-{change_key}"
 

@@ -7,9 +7,11 @@ from temporalio.workflow import ParentClosePolicy
 
 with workflow.unsafe.imports_passed_through():
     from activities.housekeeping import Housekeeping
-    from activities.options import UPKEEP
+    from activities.options import INTAKE, UPKEEP
     from activities.payouts import Payouts
+    from activities.pledge_intake import PledgeIntakes
     from activities.redelivery import Redelivery
+    from domain.campaign_messages import TakenIn
     from domain.cases import PayoutCase
     from domain.payments import DuePage, Forgotten, Redelivered
     from runtime.temporal import start_attributes
@@ -51,6 +53,17 @@ class RedeliverInbox:
     async def run(self) -> Redelivered:
         return await workflow.execute_activity_method(
             Redelivery.redeliver, summary="Re-deliver unanswered webhooks", **UPKEEP
+        )
+
+
+@workflow.defn(name="PledgeIntake")
+class PledgeIntake:
+    """Takes in what payment companies tell of pledges, and sees to what is due of them."""
+
+    @workflow.run
+    async def run(self) -> TakenIn:
+        return await workflow.execute_activity_method(
+            PledgeIntakes.take_in, summary="Take in news of pledges", **INTAKE
         )
 
 

@@ -8,19 +8,34 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from sqlalchemy import delete, exists, select
+from sqlalchemy import and_, delete, exists, or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from db.tables import FileGrant
+from db.tables import FileGrant, Pledge
+from domain.pledge import STANDING, PledgeState
 
 MEMBERS = "members"
 """The audience of everybody who is signed in."""
+BACKERS = "backers"
+"""The audience of those whose pledge to the campaign stands, or was paid in its time."""
+_BACKS = sorted({*STANDING, PledgeState.REFUNDING, PledgeState.REFUNDED})
 
 
 async def is_shown(session: AsyncSession, file_id: str, user_id: str) -> bool:
     """Whether any path shows the file to this user."""
-    shown = exists().where(FileGrant.file_id == file_id, FileGrant.audience.in_((MEMBERS, user_id)))
+    backs = exists().where(
+        Pledge.campaign_id == FileGrant.path_id,
+        Pledge.backer_id == user_id,
+        Pledge.state.in_(_BACKS),
+    )
+    shown = exists().where(
+        FileGrant.file_id == file_id,
+        or_(
+            FileGrant.audience.in_((MEMBERS, user_id)),
+            and_(FileGrant.audience == BACKERS, backs),
+        ),
+    )
     return bool(await session.scalar(select(shown)))
 
 

@@ -9,7 +9,9 @@ from pydantic import TypeAdapter
 from sqlalchemy import ColumnElement, exists, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from db.tables import Bid, Entry, Path, PathEvent, Sale, Tender
+from db import campaign_counts
+from db.queries import campaigns, match_calls
+from db.tables import Bid, Entry, InKindAsk, InKindOffer, MatchCall, Path, PathEvent, Sale, Tender
 from domain.access import Relation
 from domain.deadlines import Deadline
 
@@ -54,6 +56,23 @@ _PARTS: dict[str, dict[Relation, Callable[[str, str], ColumnElement[bool]]]] = {
             func.coalesce(Tender.worker_id, user) == user,
         ),
     },
+    "campaign": {
+        Relation.BACKER: lambda path, user: campaigns.is_backed_by(path, user),
+    },
+    "match_call": {
+        Relation.APPROVER: lambda path, user: exists().where(
+            MatchCall.id == path, match_calls.approves(user)
+        ),
+    },
+    "in_kind": {
+        Relation.ASKER: lambda path, user: exists().where(
+            InKindAsk.in_kind_id == path,
+            InKindAsk.asker_id == user,
+            InKindAsk.status.in_(("live", "picked")),
+            InKindOffer.id == InKindAsk.in_kind_id,
+            func.coalesce(InKindOffer.asker_id, user) == user,
+        ),
+    },
 }
 """By kind of path: who takes part in it besides its initiator. A sale's initiator is its buyer."""
 
@@ -84,10 +103,18 @@ async def seen_by(session: AsyncSession, path_id: str, user_id: str) -> Seen | N
 
 async def pending(session: AsyncSession, path_id: str) -> Pending:
     """The phase and the pending timers of an existing path."""
-    row = (
-        await session.execute(select(Path.phase, Path.deadlines).where(Path.id == path_id))
+    kind, phase, running = (
+        await session.execute(
+            select(Path.kind, Path.phase, Path.deadlines).where(Path.id == path_id)
+        )
     ).one()
-    return Pending(phase=row[0], deadlines=_DEADLINES.validate_python(row[1]))
+    timers = _DEADLINES.validate_python(running)
+    if kind == "match_call":
+        # Every pledge changes what would go back, and no transition hears of it.
+        timers = await match_calls.timers_now(session, path_id, timers)
+    elif kind == "campaign":
+        timers = await campaign_counts.timers_now(session, path_id, phase, timers)
+    return Pending(phase=phase, deadlines=timers)
 
 
 async def timeline(

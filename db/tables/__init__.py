@@ -4,6 +4,17 @@ from __future__ import annotations
 
 from db.tables.ballots import Ballot, Vote, VoteVoid
 from db.tables.base import Base, Json
+from db.tables.campaigns import (
+    Campaign,
+    CampaignItem,
+    CampaignTranche,
+    CampaignUpdate,
+    Pledge,
+    PledgeEvent,
+    PledgeStat,
+    ProviderLimit,
+    SavedCard,
+)
 from db.tables.chargebacks import Chargeback
 from db.tables.contests import (
     Contest,
@@ -14,8 +25,16 @@ from db.tables.contests import (
     Objection,
 )
 from db.tables.files import File, FileGrant
+from db.tables.in_kind import InKindAsk, InKindOffer, InKindRecord
 from db.tables.inbox import IdempotencyRow, InboxRow
 from db.tables.ledger import LedgerAccount, LedgerEntry, LedgerPosting
+from db.tables.match_calls import (
+    MatchApproval,
+    MatchCall,
+    MatchProject,
+    MatchReservation,
+    MatchSpending,
+)
 from db.tables.money import Payment, Payout, PayoutDestination, Refund
 from db.tables.paths import Path, PathEvent
 from db.tables.people import AccountEventRow, SelfDealingRefusal, User, UserRole
@@ -37,6 +56,10 @@ __all__ = [
     "Base",
     "Bid",
     "BidRevision",
+    "Campaign",
+    "CampaignItem",
+    "CampaignTranche",
+    "CampaignUpdate",
     "Chargeback",
     "Contest",
     "Entry",
@@ -45,6 +68,9 @@ __all__ = [
     "FileGrant",
     "HandOver",
     "IdempotencyRow",
+    "InKindAsk",
+    "InKindOffer",
+    "InKindRecord",
     "InboxRow",
     "Json",
     "LedgerAccount",
@@ -52,6 +78,11 @@ __all__ = [
     "LedgerPosting",
     "LicenceSignature",
     "Listing",
+    "MatchApproval",
+    "MatchCall",
+    "MatchProject",
+    "MatchReservation",
+    "MatchSpending",
     "MilestoneRow",
     "Objection",
     "Offer",
@@ -60,9 +91,14 @@ __all__ = [
     "Payment",
     "Payout",
     "PayoutDestination",
+    "Pledge",
+    "PledgeEvent",
+    "PledgeStat",
+    "ProviderLimit",
     "Refund",
     "Reservation",
     "Sale",
+    "SavedCard",
     "SelfDealingRefusal",
     "Submission",
     "Tender",

@@ -43,6 +43,11 @@ class InboxRow(Base):
             "next_attempt_at",
             postgresql_where=text("status = 'received'"),
         ),
+        Index(
+            "ix_webhook_inbox_in_batches",
+            "id",
+            postgresql_where=text("status = 'received' AND in_batches"),
+        ),
         Index(None, "subject"),
     )
 
@@ -54,6 +59,8 @@ class InboxRow(Base):
     body: Mapped[bytes] = mapped_column(LargeBinary)
     status: Mapped[str]
     reason: Mapped[str | None]
+    in_batches: Mapped[bool] = mapped_column(server_default=text("false"))
+    """Whether it is consumed together with many others, and no workflow is told of it."""
     attempts: Mapped[int] = mapped_column(Integer, server_default=text("0"))
     received_at: Mapped[datetime] = mapped_column(server_default=func.now())
     next_attempt_at: Mapped[datetime] = mapped_column(server_default=func.now())

@@ -21,10 +21,13 @@ class Payment(Base):
         CheckConstraint(CURRENCY_CODE, name="currency_code"),
         UniqueConstraint("provider", "reference"),
         Index(None, "path_id"),
+        Index("ix_payments_pledge_id", "pledge_id", postgresql_where=text("pledge_id IS NOT NULL")),
     )
 
     id: Mapped[str] = mapped_column(primary_key=True)
     path_id: Mapped[str] = mapped_column(ForeignKey("paths.id"))
+    pledge_id: Mapped[str | None] = mapped_column(ForeignKey("pledges.id", use_alter=True))
+    """The pledge it pays; such payments are followed in batches, not by a story each."""
     payer_id: Mapped[str] = mapped_column(ForeignKey("users.id"))
     provider: Mapped[str]
     operation_id: Mapped[str] = mapped_column(unique=True)
@@ -52,10 +55,14 @@ class Refund(Base):
         CheckConstraint(CURRENCY_CODE, name="currency_code"),
         UniqueConstraint("provider", "reference"),
         Index(None, "path_id"),
+        Index(None, "payment_id"),
+        Index("ix_refunds_pledge_id", "pledge_id", postgresql_where=text("pledge_id IS NOT NULL")),
     )
 
     id: Mapped[str] = mapped_column(primary_key=True)
     path_id: Mapped[str] = mapped_column(ForeignKey("paths.id"))
+    pledge_id: Mapped[str | None] = mapped_column(ForeignKey("pledges.id"))
+    """The pledge it gives back; a story follows it only when the provider refuses it."""
     payment_id: Mapped[str] = mapped_column(ForeignKey("payments.id"))
     payer_id: Mapped[str] = mapped_column(ForeignKey("users.id"))
     provider: Mapped[str]
@@ -66,6 +73,8 @@ class Refund(Base):
     reason: Mapped[str]
     status: Mapped[str]
     failure_reason: Mapped[str | None]
+    offered_until: Mapped[datetime | None]
+    """Of a pledge's refund that the provider refused: until when it may be taken as balance."""
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     ended_at: Mapped[datetime | None]
 

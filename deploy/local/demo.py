@@ -13,11 +13,11 @@ from rich.console import Console
 from rich.table import Table
 
 from deploy.local.errors import FAILED, USAGE, LocalError, settings_line
-from deploy.local.stories import contest, sale, tender
+from deploy.local.stories import campaign, contest, sale, tender
 from deploy.local.stories.stage import ShownAccount, ShownEvent, ShownTotal, Stage
 from runtime.settings import Settings
 
-STORIES = (*sale.STORIES, *contest.STORIES, *tender.STORIES)
+STORIES = (*sale.STORIES, *contest.STORIES, *tender.STORIES, *campaign.STORIES)
 _OPERATOR = "admin"
 
 

@@ -7,9 +7,12 @@ import itertools
 import httpx
 import pytest
 
+from db.engine import Database
 from domain.access import Action, Relation, allowed
 from domain.ids import new_id
+from domain.match_call import Phase as CallPhase
 from tests.api.client import Api, assert_problem
+from tests.stories.calls import Field
 
 EXPECTED = """
     profile.edit             owner
@@ -33,7 +36,7 @@ EXPECTED = """
     payout.request           member
     payout.view              owner operator
     balance.view             owner operator
-    path_statement.view      buyer seller initiator creator bidder operator
+    path_statement.view      buyer seller initiator creator bidder approver operator
     ledger.view              operator
     user.verify              operator
     user.freeze              operator
@@ -64,6 +67,40 @@ EXPECTED = """
     ballot.edit              initiator
     ballot.vote              member
     ballot.rule              operator
+    campaign.create          member
+    campaign.view            member
+    campaign.edit            initiator
+    campaign.submit          initiator
+    campaign.review          operator
+    campaign.cancel          initiator
+    campaign.ban             operator
+    campaign.pledge          member
+    pledge.view              owner initiator operator
+    pledge.edit              owner
+    campaign.deliver         initiator
+    campaign.rule            operator
+    campaign.vote            backer
+    reward.unlock            initiator operator
+    match.create             member
+    match.view               member
+    match.edit               initiator
+    match.fund               initiator
+    match.apply              member
+    match.decide             initiator
+    match.spend              initiator approver
+    match.approve            approver
+    match.report             initiator approver operator
+    match.rule               operator
+    in_kind.create           member
+    in_kind.view             member
+    in_kind.edit             initiator
+    in_kind.follow           initiator asker operator
+    in_kind.ask              member
+    ask.edit                 owner
+    in_kind.decide           initiator
+    in_kind.receive          asker
+    in_kind.call_off         initiator asker
+    in_kind.rule             operator
 """
 TABLE = {row.split()[0]: set(row.split()[1:]) for row in EXPECTED.strip().splitlines()}
 
@@ -140,6 +177,29 @@ ROUTES = {
     "/v1/contests/{contest}/timeline": (401, 200, 200, 200, 200, 200),
     "/v1/contests/{contest}/statement": (401, 403, 200, 200, 200, 403),
     "/v1/contests/{contest}/balances": (401, 403, 200, 200, 200, 403),
+    "/v1/match-calls": (401, 200, 200, 200, 200, 200),
+    "/v1/match-calls?which=approver": (401, 200, 200, 200, 200, 200),
+    "/v1/match-calls/{match_draft}": (401, 404, 200, 404, 200, 404),
+    "/v1/match-calls/{match_draft}/projects": (401, 404, 200, 404, 200, 404),
+    "/v1/match-calls/{match}": (401, 200, 200, 200, 200, 200),
+    "/v1/match-calls/{match}/projects": (401, 200, 200, 200, 200, 200),
+    "/v1/match-calls/{match}/spendings": (401, 403, 200, 200, 200, 403),
+    "/v1/match-calls/{match}/report": (401, 403, 200, 200, 200, 403),
+    "/v1/match-calls/{match}/deadlines": (401, 200, 200, 200, 200, 200),
+    "/v1/match-calls/{match}/timeline": (401, 200, 200, 200, 200, 200),
+    "/v1/match-calls/{match}/statement": (401, 403, 200, 200, 200, 403),
+    "/v1/match-calls/{match}/balances": (401, 403, 200, 200, 200, 403),
+    "/v1/in-kind": (401, 200, 200, 200, 200, 200),
+    "/v1/in-kind?which=asked": (401, 200, 200, 200, 200, 200),
+    "/v1/in-kind/{in_kind_draft}": (401, 404, 200, 404, 200, 404),
+    "/v1/in-kind/{in_kind_draft}/asks": (401, 404, 200, 404, 200, 404),
+    "/v1/in-kind/{in_kind_draft}/timeline": (401, 404, 200, 404, 200, 404),
+    "/v1/in-kind/{in_kind}": (401, 200, 200, 200, 200, 200),
+    "/v1/in-kind/{in_kind}/asks": (401, 200, 200, 200, 200, 200),
+    "/v1/in-kind/{in_kind}/deadlines": (401, 403, 200, 200, 200, 403),
+    "/v1/in-kind/{in_kind}/timeline": (401, 403, 200, 200, 200, 403),
+    "/v1/in-kind/{in_kind}/statement": (401, 403, 200, 403, 200, 403),
+    "/v1/in-kind/{in_kind}/balances": (401, 403, 200, 403, 200, 403),
     "/v1/ballots": (401, 200, 200, 200, 200, 200),
     "/v1/ballots/{draft}": (401, 404, 200, 404, 200, 404),
     "/v1/ballots/{draft}/timeline": (401, 404, 200, 404, 200, 404),
@@ -173,11 +233,44 @@ async def test_routes(api: Api) -> None:
     made["entry"] = api.entry(made["contest"], ids["seller"])
     for name, phase in (("_draft", "draft"), ("_open", "open"), ("", "in_progress")):
         made[f"tender{name}"], made[f"bid{name}"] = api.tender(ids["buyer"], ids["seller"], phase)
+    made["in_kind_draft"] = await _in_kind(api, "buyer")
+    made["in_kind"] = await _in_kind(api, "buyer", asker_id=ids["seller"])
+    made["match_draft"], made["match"] = _match_calls(api, ids["buyer"], ids["seller"])
     for route, statuses in ROUTES.items():
         path = route.format(**made)
         for person, status in zip(PEOPLE, statuses, strict=True):
             answer = await api.call("GET", path, by=None if person == "nobody" else person)
             assert answer.status_code == status, f"{person} {path}: {answer.text}"
+
+
+async def _in_kind(api: Api, by: str, asker_id: str | None = None) -> str:
+    """An offer in kind, published as its workflow would have done it if somebody asks for it; its id."""
+    body = {"help": "material", "title": "Clay", "description": "To be fetched"}
+    made = await api.call("POST", "/v1/in-kind", by=by, json=body)
+    assert made.status_code == 201, made.text
+    in_kind_id = str(made.json()["id"])
+    if asker_id is not None:
+        api.execute("UPDATE paths SET phase = 'offered' WHERE id = %s", in_kind_id)
+        api.execute("UPDATE in_kind_offers SET offer_ends_at = now() WHERE id = %s", in_kind_id)
+        api.execute(
+            "INSERT INTO in_kind_asks (id, in_kind_id, asker_id, status, message, file_ids)"
+            " VALUES (%s, %s, %s, 'live', '', '{}')",
+            new_id("ask"),
+            in_kind_id,
+            asker_id,
+        )
+    return in_kind_id
+
+
+def _match_calls(api: Api, sponsor_id: str, approver_id: str) -> tuple[str, str]:
+    """A draft and an open match call."""
+    url = api.settings.require_database_url()
+    field = Field(url, Database(url, pool_size=1))
+    draft, open_call = (
+        field.call(sponsor=sponsor_id, approvers=(approver_id,), phase=phase)
+        for phase in (CallPhase.DRAFT, CallPhase.OPEN)
+    )
+    return draft, open_call
 
 
 async def test_hidden_and_missing_paths_look_the_same(api: Api) -> None:

@@ -11,13 +11,13 @@ import time
 from pathlib import Path
 
 import psycopg
-from pydantic import BaseModel
 
 from db.engine import Database
 from deploy.local.postgres import PostgresServer
 from domain import postings
 from domain.ids import new_id
 from ledger import journal
+from tests.bench.figures import Figure
 from tests.servers import free_port, migrate
 
 SECONDS = 4
@@ -40,20 +40,6 @@ CREATE INDEX ON plain_postings (account_id, id);
 CREATE INDEX ON plain_postings (entry_id);
 INSERT INTO plain_accounts SELECT n, 0, 0 FROM generate_series(0, {ACCOUNTS}) n;
 """
-
-
-class Figure(BaseModel):
-    """One row of the result."""
-
-    name: str
-    ours: float
-    yardstick: float
-    goal: float
-
-    @property
-    def ratio(self) -> float:
-        """Ours by the yardstick."""
-        return self.ours / self.yardstick
 
 
 def measure() -> list[Figure]:

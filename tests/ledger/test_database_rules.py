@@ -28,7 +28,7 @@ def sql(ledger_url: str) -> Iterator[psycopg.Connection]:
 
 
 def account(sql: psycopg.Connection, kind: str, owner: str, currency: str = "CNY") -> None:
-    bound = kind in ("escrow", "deposit", "refund_due", "dispute")
+    bound = kind in ("escrow", "deposit", "match", "refund_due", "dispute")
     sql.execute(
         "INSERT INTO ledger_accounts (kind, owner, currency, path_id) VALUES (%s, %s, %s, %s)",
         (kind, owner, currency, owner if bound else None),

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from domain.campaign_messages import RunGoal
 from tests.stories.chargebacks import decided, opened
 from tests.stories.contests import Show
-from tests.stories.house import DAY, House
+from tests.stories.funds import FINAL_CHARGES, FIX, Fund
+from tests.stories.house import DAY, House, Json
+from tests.stories.in_kind import DUE_DAYS, Aid, in_days
 from tests.stories.jobs import Job
 from tests.stories.money import people
+from tests.stories.test_campaign import decline
 from tests.stories.test_contest_vote import decided as crowd_decided
 from tests.stories.test_contest_vote import vote, voting
-from workflows.names import account_workflow_id
+from tests.stories.test_match_call_spendings import ask, with_approvers
+from tests.waiting import eventually
+from workflows.names import account_workflow_id, pledge_run_workflow_id, pledge_workflow_id
 
 Recorded = dict[str, str]
 """Name of the history -> workflow id."""
@@ -91,6 +97,105 @@ async def done_tender(house: House) -> Recorded:
     return {"tender_done": f"tender-{job.id}"}
 
 
+async def settled_match_call(house: House) -> Recorded:
+    """Topped up; a spending approved, one refused, one lapsed after the end; long unsettled, then decided."""
+    call, [lin, wu, he] = await with_approvers(house)
+    campaign = await call.accepted()
+    await call.topped_up(5_000)
+    await call.pledge(campaign, 6_000)
+    potter = call.somebody("potter")
+    paid = await ask(call, call.sponsor, potter, 2_000)
+    await call.act(f"spendings/{paid['id']}/approve", lin)
+    await call.act(f"spendings/{paid['id']}/approve", wu)
+    refused = await ask(call, wu, potter, 1_000)
+    await call.act(f"spendings/{refused['id']}/refuse", he, note="Too dear")
+    await ask(call, he, potter, 500)
+    await call.let_pass(DAY + 11)
+    await call.until("closed")
+    await call.let_pass(180 * DAY)
+
+    async def looked() -> bool:
+        return "settlement_overdue by system" in await call.timeline()
+
+    await eventually(looked)
+    await call.succeed(campaign)
+    await call.until("ended")
+    return {"match_call_settled": call.story}
+
+
+async def claimed_in_kind(house: House) -> Recorded:
+    """The first borrower steps back; the second is late, sends it back and contests the claim."""
+    aid = await Aid.matched(house, askers=2)
+    await aid.act("call-off", aid.picked)
+    await aid.pick(list(aid.asks)[1])
+    await aid.pay_deposit()
+    await aid.act("hand-over", aid.supporter, note="At the gate")
+    await aid.let_pass((DUE_DAYS + 7) * DAY + 1)
+    await aid.until("overdue")
+    await aid.act("extend", aid.supporter, due_at=in_days(60))
+    await aid.act("send-back", aid.picked)
+    await aid.claim(4_000)
+    await aid.act("answer-claim", aid.picked, agree=False, note="It was broken before.")
+    await aid.act("rule", "admin", lender_amount=1_000, note="A part of it")
+    await aid.until("returned")
+    return {"in_kind_claimed": aid.story}
+
+
+async def stopped_campaign(house: House) -> Recorded:
+    """Sent back and mended; one charge fails and is paid by hand; released in part; called off, with its story's runs."""
+    fund = await Fund.submitted(house)
+    await fund.act("send-back", "admin", note="Show a lamp")
+    await fund.act("submit", fund.creator)
+    await fund.act("approve", "admin")
+    backer, _ = await fund.backed_by("card", "wallet")
+    await decline(house, backer, fund, times=1)
+    await fund.close()
+    await fund.until("collecting")
+    mended = await _errored(fund, backer)
+    await fund.press(mended)
+    await fund.until("successful")
+    await fund.let_pass(14 * DAY)
+    await fund.until("fulfilling")
+    await fund.act("tranches/2/report", fund.creator, note="The first lamp is lit")
+    await fund.act("tranches/2/approve", "admin")
+    await fund.act("cancel", fund.creator, note="The kiln has burst")
+    await fund.until("stopped")
+    return {
+        "campaign_stopped": f"campaign-{fund.id}",
+        "pledge_mended": pledge_workflow_id(str(mended["id"])),
+        "pledge_run_collect": pledge_run_workflow_id(fund.id, RunGoal.COLLECT, 1, 0),
+    }
+
+
+async def failed_campaign(house: House) -> Recorded:
+    """Failed charges below the rule: dropped after a week, and all goes back."""
+    fund = await Fund.live(house)
+    backer, _ = await fund.backed_by("card", "wallet")
+    await decline(house, backer, fund)
+    await fund.close()
+    await fund.until("collecting")
+    dropped = await _errored(fund, backer)
+    await house.skipper.fast_forward(
+        house.workflow(pledge_workflow_id(str(dropped["id"]))), FIX + FINAL_CHARGES
+    )
+    await fund.let_pass(FIX + FINAL_CHARGES)
+    await fund.until_closed()
+    return {
+        "campaign_failed": f"campaign-{fund.id}",
+        "pledge_dropped": pledge_workflow_id(str(dropped["id"])),
+    }
+
+
+async def _errored(fund: Fund, backer: str) -> Json:
+    """The backer's pledge, once its charge has failed."""
+
+    async def failed() -> Json | None:
+        found = await fund.pledge_of(backer)
+        return found if found["state"] == "errored" else None
+
+    return await eventually(failed) or {}
+
+
 async def frozen_account(house: House) -> Recorded:
     """Frozen by an operator."""
     somebody, _ = people()
@@ -106,5 +211,9 @@ STORIES = (
     refunded_contest,
     charged_back_contest,
     done_tender,
+    settled_match_call,
+    claimed_in_kind,
+    stopped_campaign,
+    failed_campaign,
     frozen_account,
 )

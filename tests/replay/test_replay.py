@@ -61,7 +61,14 @@ CASES = {
     "ballot_child",
     "chargeback_lost",
     "tender_done",
+    "match_call_settled",
+    "in_kind_claimed",
     "account_frozen",
+    "campaign_stopped",
+    "campaign_failed",
+    "pledge_mended",
+    "pledge_dropped",
+    "pledge_run_collect",
 }
 
 

@@ -18,7 +18,7 @@ from temporalio.testing import TimeSkipper, TimeSkippingConfig
 
 from api.app import create_app as create_api
 from db.engine import Database
-from domain.policy import PayoutPolicy, TenderPolicy
+from domain.policy import InKindPolicy, MatchPolicy, PayoutPolicy, TenderPolicy
 from ledger import invariants
 from providers.registry import build_providers
 from providers.sandbox_server.app import create_app as create_sandbox
@@ -29,7 +29,7 @@ from tests.api.issuer import Issuer
 from tests.providers.harness import CARRIER_SECRET, address_of, listening_socket, served
 from tests.waiting import eventually
 from worker.build import build_worker
-from worker.setup import register_schedules
+from worker.setup import intake_schedule, register_intake, register_schedules
 
 Json = dict[str, Any]
 DAY = 86_400
@@ -224,6 +224,8 @@ async def running_house(
             "carrier_webhook_secrets": {"sandbox": SecretStr(CARRIER_SECRET)},
             "payout_policy": AT_ONCE,
             "tender_policy": TenderPolicy(poll_first_seconds=DAY),
+            "match_policy": MatchPolicy(poll_first_seconds=DAY),
+            "in_kind_policy": InKindPolicy(poll_first_seconds=DAY),
             "log_level": "ERROR",
             **changes,
         }
@@ -237,6 +239,7 @@ async def running_house(
         stack.push_async_callback(database.aclose)
         providers = await stack.enter_async_context(build_providers(settings))
         await stack.enter_async_context(build_worker(settings, database, temporal, providers))
+        await stack.enter_async_context(taking_in(temporal, settings))
         await stack.enter_async_context(
             served(create_api(settings, database=database, temporal=temporal), api_socket)
         )
@@ -268,6 +271,16 @@ def _sandbox_config(settings: Settings, folder: Path) -> SandboxConfig:
         payout_seconds=0,
         retry_seconds=(0.2,),
     )
+
+
+@asynccontextmanager
+async def taking_in(temporal: Client, settings: Settings) -> AsyncIterator[None]:
+    """The intake of pledges is at work, as the schedule has it; the worker's own context comes first."""
+    await register_intake(temporal, settings)
+    try:
+        yield
+    finally:
+        await temporal.get_schedule_handle(intake_schedule(settings.temporal_task_queue)).delete()
 
 
 async def with_schedules(house: House) -> None:

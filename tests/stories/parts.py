@@ -22,7 +22,7 @@ from runtime.temporal import connect
 from tests.api.issuer import Issuer
 from tests.providers.harness import CARRIER_SECRET, served
 from tests.servers import free_port
-from tests.stories.house import AT_ONCE, House, _sandbox_config
+from tests.stories.house import AT_ONCE, House, _sandbox_config, taking_in
 from worker.build import build_worker
 
 
@@ -129,6 +129,7 @@ async def house_of_parts(
         for part in (parts.sandbox, *parts.workers, api):
             await part.start()
             stack.push_async_callback(part.stop)
+        await stack.enter_async_context(taking_in(temporal, settings))
         yield parts
 
 

@@ -1,0 +1,50 @@
+"""A payment company of which every process has a copy: what it made is written in its references, and everybody pays."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from providers.base import PaymentRequest, PaymentStatus, ProviderEvent, ProviderPayment
+from providers.webhooks import parse_event, verify
+from tests.bench.instant_provider import InstantProvider
+
+SECRET = "whsec_" + base64.b64encode(b"a secret of the benchmarks").decode()
+
+
+class PayingProvider(InstantProvider):
+    """Pages are paid as soon as they are looked at; its webhooks are signed."""
+
+    async def create_payment(self, request: PaymentRequest) -> ProviderPayment:
+        """A page; the reference holds all there is to know."""
+        return _payment(request, PaymentStatus.OPEN)
+
+    async def get_payments(self, references: Sequence[str]) -> list[ProviderPayment]:
+        """All paid."""
+        return [_payment(_request(each), PaymentStatus.CAPTURED) for each in references]
+
+    def verify_webhook(
+        self, headers: Mapping[str, str], body: bytes, now: datetime
+    ) -> ProviderEvent:
+        """Checked as a real one is."""
+        event_id, _ = verify(SECRET, headers, body, now, 300)
+        return parse_event(event_id, body)
+
+
+def _payment(request: PaymentRequest, status: PaymentStatus) -> ProviderPayment:
+    reference = base64.urlsafe_b64encode(request.model_dump_json().encode()).decode()
+    return ProviderPayment(
+        reference=reference,
+        operation_id=request.operation_id,
+        subject=request.subject,
+        status=status,
+        amount=request.amount,
+        currency=request.currency,
+        checkout_url=f"http://127.0.0.1/{request.subject}",
+        settled=status is PaymentStatus.CAPTURED,
+    )
+
+
+def _request(reference: str) -> PaymentRequest:
+    return PaymentRequest.model_validate_json(base64.urlsafe_b64decode(reference))
