@@ -15,7 +15,7 @@ from activities.campaign_case import Case, Change, facts, load, settle, unmoved
 from activities.campaign_delivery import DELIVERS
 from activities.gathering import gather_payouts
 from activities.transitions import lock_path, recall, require_not_paused, timers
-from db import campaign_rows, match_rows, pledge_states
+from db import campaign_rows, fulfilment_rows, match_rows, pledge_states
 from db.campaign_counts import counted, promised_if_silent
 from db.engine import Database
 from db.queries import file_access
@@ -289,6 +289,7 @@ async def _succeeded(case: Case, count: Count, used: Sequence[match_rows.Matched
     """Enough is in the books: pledges are collected, matches join the escrow, and rewards are owed."""
     campaign_id = case.path.id
     await campaign_rows.collect_paid(case.session, campaign_id)
+    case.row.disputed = await fulfilment_rows.count_disputed(case.session, campaign_id)
     await campaign_rows.plan_tranches(case.session, case.terms)
     case.row.succeeded_at = case.at
     case.row.taken_in = count.paid + count.matched

@@ -191,7 +191,7 @@ def _charge(terms: CampaignTerms, payment: Payment, card: SavedCard) -> ChargeRe
 async def _pay_by_hand(batch: Batch, unusable: Mapping[str, str]) -> list[str]:
     """Pledges whose card cannot be charged, released or unknown as it is: they wait for a payment of another kind.
 
-    One that the provider refuses as well is left to operators.
+    One for whom the provider refuses that as well is dropped.
     """
     if not unusable:
         return []
@@ -199,11 +199,16 @@ async def _pay_by_hand(batch: Batch, unusable: Mapping[str, str]) -> list[str]:
         held = await pledge_locks.hold(session, batch.campaign_id, list(unusable))
         pledges = standing(held, unusable, PledgeState.CHARGING)
         former = await pledge_locks.payments(session, [each.payment_id or "" for each in pledges])
-        pledges = [
+        refused_twice = [
             each
             for each in pledges
-            if former[each.payment_id or ""].operation_id == f"{each.id}/{_CHARGE}"
+            if former[each.payment_id or ""].operation_id != f"{each.id}/{_CHARGE}"
         ]
+        for each in refused_twice:
+            former[each.payment_id or ""].status = PaymentState.EXPIRED
+            each.decline_reason = unusable[each.id]
+        await pledge_states.end(session, refused_twice, PledgeState.DROPPED, held.at)
+        pledges = [each for each in pledges if each not in refused_twice]
         pages = []
         for each in pledges:
             charge = former[each.payment_id or ""]

@@ -13,7 +13,7 @@ from contextlib import suppress
 from datetime import timedelta
 
 import structlog
-from sqlalchemy import select
+from sqlalchemy import and_, exists, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 from temporalio import activity
@@ -25,10 +25,11 @@ from activities.pledge_looks import PledgeLooks, refund_subject
 from activities.pledge_news import IntakeNews, Subject
 from db import inbox
 from db.engine import Database
-from db.tables import Path, Payment, Pledge, Refund, SavedCard
-from domain.campaign import GIVES_BACK
+from db.tables import Path, PathEvent, Payment, Pledge, Refund, SavedCard
+from domain.campaign import GIVES_BACK, Event
 from domain.campaign_messages import TakenIn
 from domain.errors import DomainError
+from domain.pledge import ENDED
 from providers.registry import ProviderRegistry
 from runtime.settings import Settings
 
@@ -119,23 +120,32 @@ class PledgeIntakes:
         return len(nothing) + sum(len(rows[each]) for each in known - silent)
 
     async def _send_back(self) -> int:
-        """What is planned to go back to backers of campaigns that go on; how many pledges."""
+        """What is planned to go back to backers; how many pledges.
+
+        Of campaigns that go on, and of those that have given everything back but what banks had had for the moment:
+        while a run gives back, it sees to that itself.
+        """
+        given_back = exists().where(
+            PathEvent.path_id == Path.id, PathEvent.kind == Event.GIVEN_BACK
+        )
+        goes_on = Path.phase.not_in(sorted(GIVES_BACK))
         async with self.database.transaction() as session:
             rows = await session.execute(
-                select(Pledge.campaign_id, Pledge.id)
+                select(Pledge.campaign_id, Pledge.id, goes_on)
                 .join(Path, Path.id == Pledge.campaign_id)
                 .where(
-                    Pledge.to_refund > 0,
+                    Pledge.to_refund.is_not(None),
                     ~Pledge.dispute_open,
-                    Path.phase.not_in(sorted(GIVES_BACK)),
+                    Pledge.state.not_in(sorted(ENDED)),
+                    and_(goes_on, Pledge.to_refund > 0) | and_(~goes_on, given_back),
                 )
                 .limit(_PLANNED)
             )
-            planned: dict[str, list[str]] = {}
-            for campaign_id, pledge_id in rows:
-                planned.setdefault(campaign_id, []).append(pledge_id)
-        for campaign_id, ids in planned.items():
-            await self.news.refunds.send(campaign_id, ids, beat=self.news.beat)
+            planned: dict[tuple[str, bool], list[str]] = {}
+            for campaign_id, pledge_id, on in rows:
+                planned.setdefault((campaign_id, not on), []).append(pledge_id)
+        for (campaign_id, over), ids in planned.items():
+            await self.news.refunds.send(campaign_id, ids, everything=over, beat=self.news.beat)
         return sum(map(len, planned.values()))
 
     async def _look_again(self) -> int:

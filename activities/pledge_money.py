@@ -108,7 +108,7 @@ async def take_in(
                 aftermath.mended.append(pledge.id)
             elif pledge.late:
                 late[pledge.campaign_id] = late.get(pledge.campaign_id, 0) + payment.amount
-            elif before in (_S.EXPIRED, _S.FUNDED):
+            elif before in (_S.EXPIRED, _S.DROPPED, _S.FUNDED):
                 matches.append((each, before))
         if each.theirs.settled and payment.settled_at is None:
             entries.append(_settle(payment, each.theirs.fee, at))
@@ -198,7 +198,7 @@ async def _match(session: AsyncSession, capture: Capture, before: PledgeState) -
     pledge = capture.pledge
     terms = CampaignTerms.model_validate(capture.campaign.terms)
     now = await now_of(session, pledge.campaign_id, terms.goal)
-    if before is _S.EXPIRED:
+    if before is not _S.FUNDED:
         await match_rows.reserve(session, facts_of(pledge), now)
         return
     without = pledge.amount - capture.payment.amount

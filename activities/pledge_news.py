@@ -241,6 +241,9 @@ async def _save(
         status = theirs.status if theirs else CardStatus.CANCELED if closed else None
         if status is None or pledge.state in STANDING:
             continue
+        if row.status == CardState.RELEASED and status is CardStatus.CANCELED:
+            # Known already: written again it would be news for ever.
+            continue
         row.reference = theirs.reference if theirs else row.reference
         waits = pledge.state == PledgeState.INITIATED
         if status is CardStatus.SAVED and waits and held.phase in KEEPS_CARDS:

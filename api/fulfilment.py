@@ -209,7 +209,9 @@ async def list_rewards(
         if terms is None:
             raise unknown("campaign")
         rows = await reward_rows.page(session, campaign_id, terms, which, after, limit + 1)
-    return page_of(rows, limit, lambda row: RewardView.of(row, seen.phase), lambda row: row.id)
+    return page_of(
+        rows, limit, lambda row: RewardView.of(row, seen.phase, own=False), lambda row: row.id
+    )
 
 
 @router.post(
@@ -232,8 +234,9 @@ async def ship_rewards(
     last: list[Tell] = []
 
     async def ship(session: AsyncSession, _: str) -> ShipmentsView:
+        owed = not await reward_rows.are_all_shipped(session, campaign_id)
         done = await reward_rows.ship(session, campaign_id, arrival, body.wanted)
-        if done.shipped and await reward_rows.are_all_shipped(session, campaign_id):
+        if owed and await reward_rows.are_all_shipped(session, campaign_id):
             act = CampaignAct(actor=Relation.INITIATOR, user_id=user.id)
             last.append(Tell(workflow_id=seen.workflow_id, signal="rewards_shipped", fact=act))
         return ShipmentsView.of(done)

@@ -37,7 +37,7 @@ async def get_reward(pledge_id: ThisPledge, user: CurrentUser, services: Service
     """For its backer, the creator and operators; of a stopped campaign with what goes back and what does not."""
     rows = await seen_pledge(services, user, pledge_id)
     async with services.database.transaction() as session:
-        return await _view(session, rows.pledge)
+        return await _view(session, rows.pledge, user.id)
 
 
 @router.put(
@@ -57,7 +57,7 @@ async def answer_survey(
     rows = await seen_pledge(services, user, pledge_id, Action.PLEDGE_EDIT)
     async with services.database.transaction() as session:
         row = await reward_rows.answer(session, rows.pledge, arrival, body.answers)
-        return await _view(session, row)
+        return await _view(session, row, user.id)
 
 
 @router.put(
@@ -77,7 +77,7 @@ async def set_address(
     rows = await seen_pledge(services, user, pledge_id, Action.PLEDGE_EDIT)
     async with services.database.transaction() as session:
         row = await reward_rows.send_to(session, rows.pledge, arrival, body.address)
-        return await _view(session, row)
+        return await _view(session, row, user.id)
 
 
 @router.post(
@@ -156,11 +156,11 @@ async def _act(
     once: Once, body: Body, act: Callable[[AsyncSession], Awaitable[Pledge]]
 ) -> Response:
     async def carry_out(session: AsyncSession, _: str) -> RewardView:
-        return await _view(session, await act(session))
+        return await _view(session, await act(session), once.user_id)
 
     return await once.in_transaction("act", body, carry_out, status=200)
 
 
-async def _view(session: AsyncSession, row: Pledge) -> RewardView:
+async def _view(session: AsyncSession, row: Pledge, user_id: str) -> RewardView:
     pending = await paths.pending(session, row.campaign_id)
-    return RewardView.of(row, pending.phase)
+    return RewardView.of(row, pending.phase, own=row.backer_id == user_id)

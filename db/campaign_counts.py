@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from sqlalchemy import func, select
+from sqlalchemy import BigInteger, cast, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from db.tables import Campaign, MatchReservation, Pledge
@@ -48,6 +48,20 @@ async def counted(
         elif method == Method.BANK:
             found["slow_pledges"] += pledges
             found["slow"] += int(amount)
+    more = await session.execute(
+        select(
+            func.count(),
+            func.sum(cast(Pledge.pending["amount"].astext, BigInteger) - Pledge.amount),
+        ).where(
+            Pledge.campaign_id == campaign_id,
+            Pledge.state == PledgeState.FUNDED,
+            Pledge.method == Method.BANK,
+            Pledge.pending.is_not(None),
+        )
+    )
+    changes, growth = more.one()
+    found["slow_pledges"] += changes
+    found["slow"] += int(growth or 0)
     for _, of_pledges, reserved in await _reserved(session, campaign_id):
         if of_pledges is None or of_pledges in standing:
             found["matched"] += reserved

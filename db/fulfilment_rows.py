@@ -53,7 +53,8 @@ from domain.deadlines import Deadline
 from domain.match_call import ReservationState
 from domain.pledge import PledgeState, RewardState
 
-_NEVER_SHIPPED = (RewardState.OWED, RewardState.LOCKED)
+_NEVER_SHIPPED = (RewardState.OWED, RewardState.LOCKED, RewardState.MISSING)
+"""Also what the backer says has not come: it has to be sent again."""
 _WEIGHT = Pledge.paid - Pledge.refunded - func.coalesce(Pledge.to_refund, 0)
 """What a backer has paid and neither got back nor is about to."""
 

@@ -18,7 +18,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from db import campaign_seats, match_rows
-from db.admission import Admitted, Arrival, admit, due_of
+from db.admission import Admitted, Arrival, admit
 from db.pledge_states import facts_of, now_of
 from db.tables import Campaign, MatchProject, Path, Payment, Pledge, SavedCard
 from domain.campaign import LATE_PLEDGES, OPEN_FOR_PLEDGES, CampaignTerms
@@ -248,11 +248,10 @@ def agreed(on: Ground, items: Sequence[Item], wish: Wish) -> tuple[Selection, Pr
 
 
 def window(on: Ground, method: Method) -> datetime:
-    """Until when it may be paid or saved: transfers that were begun in time may arrive some days after the round."""
+    """Until when it may be paid or saved. Transfers take days, and seats are kept no longer for them than that."""
     policy = on.terms.policy
-    if method is Method.BANK:
-        return (due_of(on.path, PLEDGING) or on.at) + timedelta(seconds=policy.slow_seconds)
-    return on.at + timedelta(seconds=policy.payment_seconds)
+    seconds = policy.slow_seconds if method is Method.BANK else policy.payment_seconds
+    return on.at + timedelta(seconds=seconds)
 
 
 async def _insert(

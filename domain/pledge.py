@@ -80,7 +80,8 @@ NEXT: Mapping[PledgeState, frozenset[PledgeState]] = {
         {_S.SAVED, _S.FUNDED, _S.COLLECTED, _S.EXPIRED, _S.CANCELLED, _S.REFUNDING}
     ),
     _S.SAVED: frozenset({_S.CHARGING, _S.CANCELLED, _S.RELEASED}),
-    _S.CHARGING: frozenset({_S.COLLECTED, _S.ERRORED, _S.RELEASED, _S.REFUNDING}),
+    # Dropped at once when the provider takes neither the card nor another payment.
+    _S.CHARGING: frozenset({_S.COLLECTED, _S.ERRORED, _S.DROPPED, _S.RELEASED, _S.REFUNDING}),
     _S.ERRORED: frozenset({_S.COLLECTED, _S.DROPPED, _S.RELEASED, _S.REFUNDING}),
     _S.FUNDED: frozenset({_S.COLLECTED, _S.REFUNDING, _S.CHARGED_BACK}),
     _S.COLLECTED: frozenset({_S.REFUNDING, _S.CHARGED_BACK}),
@@ -91,7 +92,8 @@ NEXT: Mapping[PledgeState, frozenset[PledgeState]] = {
     _S.RELEASED: frozenset({_S.REFUNDING}),
     _S.DROPPED: frozenset({_S.COLLECTED, _S.REFUNDING}),
     _S.REFUNDED: frozenset({_S.REFUNDING, _S.CHARGED_BACK}),
-    _S.CHARGED_BACK: frozenset(),
+    # Another payment of it may still come.
+    _S.CHARGED_BACK: frozenset({_S.REFUNDING}),
 }
 """The whole state machine of a pledge."""
 

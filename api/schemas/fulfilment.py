@@ -18,10 +18,10 @@ from db.queries.fulfilment import Progress
 from db.reward_rows import Parcel, Shipped
 from db.tables import CampaignTranche, CampaignUpdate, Pledge
 from db.update_rows import News
-from domain.campaign import Phase, Report
+from domain.campaign import LATE_PLEDGES, Phase, Report
 from domain.campaign_delivery import end_of
 from domain.ids import PledgeId
-from domain.pledge import Address, RewardState, SurveyAnswers
+from domain.pledge import Address, PledgeState, RewardState, SurveyAnswers
 from domain.rewards import LONGEST_ANSWER
 
 Answer = Annotated[Remark, StringConstraints(max_length=LONGEST_ANSWER)]
@@ -122,6 +122,10 @@ class ShipmentsView(View):
         )
 
 
+_MAKING = LATE_PLEDGES | {Phase.COMPLETED}
+"""Phases in which whoever makes a reward has to know where to send it."""
+
+
 class RewardView(View):
     """A pledge's reward, and what of its money goes back if the campaign was stopped."""
 
@@ -142,18 +146,20 @@ class RewardView(View):
     )
 
     @classmethod
-    def of(cls, row: Pledge, phase: str) -> Self:
-        """The view for the backer, the creator and operators."""
+    def of(cls, row: Pledge, phase: str, *, own: bool) -> Self:
+        """The view for the backer (`own`), or for the creator and operators, who see where to only while it is owed."""
         back = row.refunded + (row.to_refund or 0)
         stopped = phase == Phase.STOPPED
-        stored = row.address and Address.model_validate(row.address)
+        told = own or (row.state == PledgeState.COLLECTED and phase in _MAKING)
+        stored = Address.model_validate(row.address) if told and row.address else None
+        survey = row.survey if told else None
         return cls(
             pledge_id=row.id,
             backer_id=row.backer_id,
             state=row.state,
             reward=RewardState(row.reward),
             selection=SelectionView.of(row.selection, row.currency),
-            answers=dict(SurveyAnswers.model_validate(row.survey).answers) if row.survey else {},
+            answers=dict(SurveyAnswers.model_validate(survey).answers) if survey else {},
             address=(
                 AddressView(**stored.model_dump(exclude={"lines"}), lines=list(stored.lines))
                 if stored

@@ -190,7 +190,8 @@ class PledgeView(View):
         def money(amount: int) -> MoneyView:
             return MoneyView.of(amount, currency)
 
-        stored = row.survey
+        told = own or (rows.succeeded and row.state == PledgeState.COLLECTED)
+        stored = row.survey if told else None
         return cls(
             id=row.id,
             campaign_id=row.campaign_id,
@@ -215,7 +216,7 @@ class PledgeView(View):
             note=row.note,
             reward=row.reward,
             answers=dict(SurveyAnswers.model_validate(stored).answers) if stored else {},
-            address=_address(rows) if own or rows.succeeded else None,
+            address=_address(rows) if told else None,
             carrier=row.carrier,
             tracking_number=row.tracking_number,
             shipped_at=row.shipped_at,

@@ -115,7 +115,7 @@ class Pledge(Base):
             "ix_pledges_to_refund",
             "campaign_id",
             "id",
-            postgresql_where=text("to_refund > 0"),
+            postgresql_where=text("to_refund IS NOT NULL"),
         ),
     )
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from urllib.parse import quote
 
+import pytest
+
 from domain.ids import new_id
 from tests.api.client import LISTING, Api, Json
 
@@ -64,6 +66,7 @@ async def test_bodies(api: Api) -> None:
                 assert answer.status_code < 500, f"{path} {field}={value!r:.60}: {answer.text}"
 
 
+@pytest.mark.timeout(400)
 async def test_addresses_and_queries(api: Api) -> None:
     document = (await api.get("/openapi.json")).json()
     for path, operations in document["paths"].items():

@@ -1,4 +1,4 @@
-"""A payment company of which every process has a copy: what it made is written in its references, and everybody pays."""
+"""A payment company of which every process has a copy: it keeps nothing, what it made is written in its references."""
 
 from __future__ import annotations
 
@@ -6,7 +6,16 @@ import base64
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from providers.base import PaymentRequest, PaymentStatus, ProviderEvent, ProviderPayment
+from providers.base import (
+    ChargeRequest,
+    PaymentRequest,
+    PaymentStatus,
+    ProviderEvent,
+    ProviderPayment,
+    ProviderRefund,
+    RefundRequest,
+    RefundStatus,
+)
 from providers.webhooks import parse_event, verify
 from tests.bench.instant_provider import InstantProvider
 
@@ -14,7 +23,7 @@ SECRET = "whsec_" + base64.b64encode(b"a secret of the benchmarks").decode()
 
 
 class PayingProvider(InstantProvider):
-    """Pages are paid as soon as they are looked at; its webhooks are signed."""
+    """Pages are paid as soon as they are looked at, cards have money, refunds arrive; its webhooks are signed."""
 
     async def create_payment(self, request: PaymentRequest) -> ProviderPayment:
         """A page; the reference holds all there is to know."""
@@ -23,6 +32,22 @@ class PayingProvider(InstantProvider):
     async def get_payments(self, references: Sequence[str]) -> list[ProviderPayment]:
         """All paid."""
         return [_payment(_request(each), PaymentStatus.CAPTURED) for each in references]
+
+    async def charge(self, request: ChargeRequest) -> ProviderPayment:
+        """Paid at once."""
+        asked = PaymentRequest.model_validate(request.model_dump())
+        return _payment(asked, PaymentStatus.CAPTURED)
+
+    async def create_refund(self, request: RefundRequest) -> ProviderRefund:
+        """Sent at once."""
+        return ProviderRefund(
+            reference=f"iref_{request.subject}",
+            operation_id=request.operation_id,
+            subject=request.subject,
+            status=RefundStatus.SUCCEEDED,
+            amount=request.amount,
+            currency=request.currency,
+        )
 
     def verify_webhook(
         self, headers: Mapping[str, str], body: bytes, now: datetime

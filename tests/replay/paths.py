@@ -180,10 +180,7 @@ async def failed_campaign(house: House) -> Recorded:
     )
     await fund.let_pass(FIX + FINAL_CHARGES)
     await fund.until_closed()
-    return {
-        "campaign_failed": f"campaign-{fund.id}",
-        "pledge_dropped": pledge_workflow_id(str(dropped["id"])),
-    }
+    return {"campaign_failed": f"campaign-{fund.id}"}
 
 
 async def _errored(fund: Fund, backer: str) -> Json:

@@ -28,6 +28,7 @@ from tests.stories.deliveries import (
 )
 from tests.stories.funds import ADMIN, DAY, PRICE, Fund, in_days, paid_in, tier
 from tests.stories.house import House
+from tests.waiting import eventually
 
 COLOUR = {"key": "colour", "text": "Which colour?", "choices": ["red", "blue"]}
 
@@ -236,6 +237,7 @@ async def test_rights_and_refusals(house: House) -> None:
 async def test_a_creator_writes_to_the_backers(house: House) -> None:
     fund = await Fund.live(house, tiers=[tier(deliver_on=in_days(60))])
     [backer] = await fund.backed_by("wallet", tier=1, quantity=3)
+    await eventually(lambda: fund.states() == ["funded"])
     picture = await uploaded(house, fund.creator)
     await fund.act("updates", fund.creator, title="Wood", body="Bought", file_ids=[picture])
     hidden = await uploaded(house, fund.creator)

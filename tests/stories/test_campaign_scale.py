@@ -34,18 +34,19 @@ from tests.stories.house import House
 from tests.stories.parts import Parts, house_of_parts
 from tests.waiting import eventually
 
-COUNT = int(os.environ.get("BAIGONG_TEST_PLEDGES", "5000"))
-PATIENCE = 60 + COUNT / 40
+COUNT = int(os.environ.get("BAIGONG_TEST_PLEDGES", "1000"))
+PATIENCE = 150 + COUNT / 10
 """Seconds."""
 SEATS = 10 * COUNT
-POLICY = CampaignPolicy(fix_seconds=int(20 + COUNT / 500), remind_seconds=10, grace_seconds=1)
+POLICY = CampaignPolicy(fix_seconds=60 + COUNT // 20, remind_seconds=30, grace_seconds=1)
+"""Time enough for a worker to be missed and replaced."""
 FEW_EVENTS = 200
 WAYS = {
     (PledgeState.INITIATED, Method.CARD): COUNT // 2,
     (PledgeState.INITIATED, Method.WALLET): COUNT - COUNT // 2,
 }
 
-pytestmark = pytest.mark.timeout(int(240 + COUNT / 20))
+pytestmark = pytest.mark.timeout(600 + COUNT // 5)
 
 
 @asynccontextmanager

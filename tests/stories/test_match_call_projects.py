@@ -78,7 +78,7 @@ async def test_nobody_matches_their_own_campaign(house: House) -> None:
     )
     answer = await call.try_to(f"projects/{campaign}/accept", call.sponsor)
     assert_problem(answer, 403, "self_dealing")
-    refusals = await house.get(f"/v1/self-dealing-refusals?path_id={call.id}", by=ADMIN)
+    refusals = await house.get("/v1/self-dealing-refusals", by=ADMIN, path_id=call.id)
     assert {each["user_id"] for each in refusals["items"]} == set(ids)
     await call.act("close", call.sponsor)
     await call.ended("ended", DONE)

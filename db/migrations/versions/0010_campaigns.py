@@ -139,7 +139,7 @@ CREATE INDEX ix_pledges_campaign_id_state_id ON pledges (campaign_id, state, id)
 
 CREATE INDEX ix_pledges_expiring ON pledges (expires_at) WHERE expires_at IS NOT NULL;
 
-CREATE INDEX ix_pledges_to_refund ON pledges (campaign_id, id) WHERE to_refund > 0;
+CREATE INDEX ix_pledges_to_refund ON pledges (campaign_id, id) WHERE to_refund IS NOT NULL;
 
 CREATE TABLE pledge_events (
     id bigint GENERATED ALWAYS AS IDENTITY,

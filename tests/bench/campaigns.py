@@ -1,0 +1,217 @@
+"""Whole campaigns of a thousand to a hundred thousand pledges: charged, decided, stopped and given back.
+
+Measured are the story's history events, which must not grow with the pledges, refunds per second and the worker's
+memory. The worker is a process of its own; the payment company costs nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from temporalio.client import Client, WorkflowHandle
+
+from db.engine import Database
+from deploy.local.postgres import PostgresServer
+from domain.campaign import CampaignTerms, Phase
+from domain.campaign_messages import CampaignAct, CampaignStanding, CampaignStart
+from domain.pledge import Method, PledgeState
+from providers.registry import ProviderRegistry
+from runtime.leaving import leave
+from runtime.logging import configure
+from runtime.settings import settings
+from runtime.temporal import connect
+from tests.bench.figures import Figure
+from tests.bench.paying_provider import PayingProvider
+from tests.servers import free_port, migrate, running_temporal
+from tests.stories.crowd import Crowd, campaign, crowd
+from tests.waiting import eventually
+from worker.build import build_worker
+from workflows.campaign import Campaign
+from workflows.names import campaign_workflow_id
+
+SIZES = tuple(map(int, os.environ.get("BAIGONG_BENCH_PLEDGES", "1000,10000,100000").split(",")))
+REFUNDS_A_SECOND = 300
+MEGABYTES = 350
+"""Of the worker, at most."""
+_PATIENCE_SECONDS = 1_800
+
+
+def measure() -> list[Figure]:
+    """Events per campaign by size, refunds per second, and the worker's peak memory."""
+    folder = Path(tempfile.mkdtemp(prefix="baigong-bench-"))
+    server = PostgresServer(folder, free_port())
+    try:
+        server.start()
+        migrate(server.url)
+        return asyncio.run(_measure(server.url, folder))
+    finally:
+        server.stop()
+        server.remove()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+async def _measure(url: str, folder: Path) -> list[Figure]:
+    async with running_temporal() as temporal:
+        environment = {
+            **os.environ,
+            "BAIGONG_DATABASE_URL": url,
+            "BAIGONG_TEMPORAL_ADDRESS": temporal.address,
+            "BAIGONG_PROVIDER": "instant",
+            "BAIGONG_PROVIDER_RATE_PER_SECOND": "0",
+            "BAIGONG_LOG_LEVEL": "ERROR",
+            "BAIGONG_DATA_DIR": str(folder / "data"),
+        }
+        memory = folder / "peak.txt"
+        client = await connect(settings().model_copy(update={"temporal_address": temporal.address}))
+        database = Database(url)
+        with _worker(environment, memory):
+            runs = [await _one(client, database, url, size) for size in SIZES]
+        await database.aclose()
+        peak = int(memory.read_text()) / 1024
+    return [*_events(runs), *_rates(runs), _memory(peak)]
+
+
+class _Run:
+    """What was seen of one campaign."""
+
+    def __init__(self, size: int, events: int, charged: float, returned: float) -> None:
+        self.size = size
+        self.events = events
+        self.charged = charged
+        """Seconds from the deadline to the success; half of the pledges are cards."""
+        self.returned = returned
+        """Seconds from the stop until everything is back."""
+
+
+def _events(runs: list[_Run]) -> Iterator[Figure]:
+    for run in runs:
+        name = f"history events of a campaign of {run.size:,} pledges, against the smallest"
+        yield Figure(name=name, ours=run.events, yardstick=runs[0].events, goal=1.1, at_most=True)
+
+
+def _rates(runs: list[_Run]) -> Iterator[Figure]:
+    for run in runs[1:] or runs:
+        name = f"refunds/s of a campaign of {run.size:,} pledges, provider costs nothing"
+        rate = run.size / run.returned
+        yield Figure(name=name, ours=rate, yardstick=REFUNDS_A_SECOND, goal=1.0)
+
+
+def _memory(peak: float) -> Figure:
+    name = "peak megabytes of the worker"
+    return Figure(name=name, ours=peak, yardstick=MEGABYTES, goal=1.0, at_most=True)
+
+
+async def _one(client: Client, database: Database, url: str, size: int) -> _Run:
+    """One campaign from its review to the last refund."""
+    made = campaign(url, Phase.DRAFT, provider="instant")
+    story = await _live(client, url, made)
+    groups = {
+        (PledgeState.SAVED, Method.CARD): size // 2,
+        (PledgeState.FUNDED, Method.WALLET): size - size // 2,
+    }
+    await crowd(database, url, made, groups, provider="instant")
+    began = time.monotonic()
+    await _time_is_up(url, story, made.campaign_id)
+    await _until(url, "SELECT phase = 'successful' FROM paths WHERE id = %s", made.campaign_id)
+    charged = time.monotonic() - began
+    began = time.monotonic()
+    ban = CampaignAct(actor="operator", note="Stopped for the measurement")
+    await story.execute_update(Campaign.ban, ban)
+    await _until(url, "SELECT closed_at IS NOT NULL FROM paths WHERE id = %s", made.campaign_id)
+    returned = time.monotonic() - began
+    await story.result()
+    events = len((await story.fetch_history()).events)
+    return _Run(size, events, charged, returned)
+
+
+async def _live(client: Client, url: str, made: Crowd) -> WorkflowHandle[Any, Any]:
+    """The story of a campaign that has been approved."""
+    story = await client.start_workflow(
+        Campaign.run,
+        CampaignStart(campaign_id=made.campaign_id, creator_id=made.creator_id),
+        id=campaign_workflow_id(made.campaign_id),
+        task_queue=settings().temporal_task_queue,
+    )
+    with psycopg.connect(url) as connection:
+        row = connection.execute(
+            "SELECT terms FROM campaigns WHERE id = %s", (made.campaign_id,)
+        ).fetchone()
+    assert row is not None
+    rules = CampaignTerms.model_validate(row[0]).rules
+    creator = CampaignAct(actor="initiator", user_id=made.creator_id, rules=rules)
+    await story.execute_update(Campaign.submit, creator)
+    await story.execute_update(Campaign.approve, CampaignAct(actor="operator"))
+    return story
+
+
+async def _time_is_up(url: str, story: WorkflowHandle[Any, Any], campaign_id: str) -> None:
+    """The deadline is now."""
+    seen = CampaignStanding.model_validate((await story.query("watch"))["standing"])
+    moved = tuple(each.model_copy(update={"due_at": datetime.now(UTC)}) for each in seen.deadlines)
+    told = json.dumps([each.model_dump(mode="json") for each in moved])
+    with psycopg.connect(url) as connection:
+        connection.execute(
+            "UPDATE paths SET deadlines = %s::jsonb WHERE id = %s", (told, campaign_id)
+        )
+    await story.signal("told", seen.model_copy(update={"deadlines": moved}))
+
+
+async def _until(url: str, query: str, campaign_id: str) -> None:
+    def there() -> bool:
+        with psycopg.connect(url) as connection:
+            row = connection.execute(query.encode(), (campaign_id,)).fetchone()
+        return bool(row and row[0])
+
+    await eventually(there, within_seconds=_PATIENCE_SECONDS)
+
+
+@contextmanager
+def _worker(environment: dict[str, str], memory: Path) -> Iterator[None]:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.bench.campaigns", str(memory)], env=environment
+    )
+    try:
+        yield
+        process.send_signal(signal.SIGTERM)
+        process.wait(timeout=60)
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+
+
+async def _work(memory: Path, say_peak: Callable[[], int]) -> None:
+    """A worker as in production, with another payment company; writes its peak memory in kilobytes at the end."""
+    chosen = settings()
+    client = await connect(chosen, lazy=False)
+    database = Database(chosen.require_database_url(), chosen.database_pool_size)
+    providers = ProviderRegistry({"instant": PayingProvider()})
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    async with build_worker(chosen, database, client, providers):
+        await stop.wait()
+    await database.aclose()
+    memory.write_text(str(say_peak()))
+
+
+if __name__ == "__main__":
+    configure(settings().log_level)
+    asyncio.run(
+        _work(Path(sys.argv[1]), lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+    )
+    leave()
