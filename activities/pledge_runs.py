@@ -105,7 +105,11 @@ _TASKS: dict[RunGoal, tuple[_Task, ...]] = {
             _Task(each, pledge_giving_back.plan, (_UNPLANNED,))
             for each in (_S.FUNDED, _S.COLLECTED)
         ),
-        _Task(_S.REFUNDING, pledge_giving_back.send, (_UNSENT | ((Pledge.to_refund > 0) & ~Pledge.dispute_open),)),
+        _Task(
+            _S.REFUNDING,
+            pledge_giving_back.send,
+            (_UNSENT | ((Pledge.to_refund > 0) & ~Pledge.dispute_open),),
+        ),
         _Task(_S.REFUNDING, pledge_giving_back.look, (_ON_ITS_WAY,), counts=False),
     ),
 }
