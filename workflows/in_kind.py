@@ -8,11 +8,10 @@ the deposit is agreed with, stands by silence, or is ruled on. The legal transit
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 from datetime import datetime
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError, ApplicationError
+from temporalio.exceptions import ApplicationError
 
 with workflow.unsafe.imports_passed_through():
     from activities.in_kind import HelpInKind
@@ -21,7 +20,7 @@ with workflow.unsafe.imports_passed_through():
     from domain.in_kind import FINAL, PICKED, Event, Phase, require_event
     from domain.in_kind_messages import InKindAct, InKindEnd, InKindStart, InKindStep, Known
     from domain.in_kind_moves import move
-    from domain.path import Collection, Standing
+    from domain.path import Standing
     from workflows.story import Story
 
 CALLED_OFF_BY_OPERATORS = PICKED | {Phase.OFFERED}
@@ -258,23 +257,6 @@ class InKind(Story[InKindAct]):
         for collection in standing.collections:
             self.errands.append(asyncio.create_task(self.collect_patiently(collection)))
         return standing
-
-    async def collect_patiently(self, collection: Collection) -> None:
-        """The borrower has days to pay: asks for a page until there is one, or until nobody waits for the money any more."""
-        case = collection.case
-        await self.follow_payment(case)
-        looks = 0
-        while case.payment_id in self.open_payments:
-            with suppress(ActivityError):
-                await self.present(collection)
-                return
-            with suppress(TimeoutError):
-                await workflow.wait_condition(
-                    lambda: case.payment_id not in self.open_payments,
-                    timeout=case.poll.wait(looks),
-                    timeout_summary="Ask the provider for a page to pay again",
-                )
-            looks += 1
 
     async def heed_cancellation(self) -> None:
         """An operator who cancels the workflow ends what was not handed over yet, and a deposit not paid yet."""

@@ -248,6 +248,27 @@ class Story(Attended, Generic[ActT]):
             await self.withdraw("system")
             raise refusal
 
+    async def collect_patiently(self, collection: Collection) -> None:
+        """The payer has days: asks for a page until there is one, or until nobody waits for the money any more."""
+        case = collection.case
+        await self.follow_payment(case)
+        looks = 0
+        while self.waits_for(case):
+            with suppress(ActivityError):
+                await self.present(collection)
+                return
+            with suppress(TimeoutError):
+                await workflow.wait_condition(
+                    lambda: not self.waits_for(case),
+                    timeout=case.poll.wait(looks),
+                    timeout_summary="Ask the provider for a page to pay again",
+                )
+            looks += 1
+
+    def waits_for(self, case: PaymentCase) -> bool:
+        """Whether the payment can still come in time."""
+        return case.payment_id in self.open_payments
+
     async def present(self, collection: Collection) -> None:
         """Asks the provider for a page to pay; one that is there already stays. Raises ActivityError."""
         case = collection.case

@@ -9,19 +9,17 @@ those of a milestone domain.milestones.TRANSITIONS.
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 from datetime import datetime
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError, ApplicationError
+from temporalio.exceptions import ApplicationError
 
 with workflow.unsafe.imports_passed_through():
     from activities.options import MONEY
     from activities.tenders import Tenders
-    from domain.cases import PaymentCase
     from domain.errors import DomainError, WrongPhase
     from domain.milestones import State, Work, require_move
-    from domain.path import Collection, Standing
+    from domain.path import Standing
     from domain.policy import TenderPolicy
     from domain.tender import Event, Phase, require_event
     from domain.tender_messages import TenderAct, TenderEnd, TenderStart, TenderStep
@@ -242,27 +240,6 @@ class Tender(Story[TenderAct]):
             for collection in standing.collections:
                 self.errands.append(asyncio.create_task(self.collect_patiently(collection)))
         return standing
-
-    async def collect_patiently(self, collection: Collection) -> None:
-        """The buyer has days to pay: asks for a page until there is one, or until nobody waits for the money any more."""
-        case = collection.case
-        await self.follow_payment(case)
-        looks = 0
-        while self.waits_for(case):
-            with suppress(ActivityError):
-                await self.present(collection)
-                return
-            with suppress(TimeoutError):
-                await workflow.wait_condition(
-                    lambda: not self.waits_for(case),
-                    timeout=case.poll.wait(looks),
-                    timeout_summary="Ask the provider for a page to pay again",
-                )
-            looks += 1
-
-    def waits_for(self, case: PaymentCase) -> bool:
-        """Whether the payment can still come in time."""
-        return case.payment_id in self.open_payments
 
     async def heed_cancellation(self) -> None:
         """An operator who cancels the workflow calls off what nobody has a claim on, and a deposit not paid yet."""
