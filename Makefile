@@ -13,8 +13,8 @@ help: ## what you can type
 up: venv ## run the whole platform until Ctrl-C
 	@exec $(PYTHON) -m deploy.local up
 
-demo: venv ## drive every path through the API of the running platform
-	@exec $(PYTHON) -m deploy.local.demo
+demo: venv ## drive every path through the API of the running platform, or one: make demo PATHS=sale
+	@exec $(PYTHON) -m deploy.local.demo $(PATHS)
 
 token: venv ## print a token for a demo user: make token USER=alice
 	@exec $(PYTHON) -m deploy.local token -- $(TOKEN_USER)
@@ -23,7 +23,7 @@ status: venv ## what runs and what does not
 	@exec $(PYTHON) -m deploy.local status
 
 test: venv-dev ## everything that proves it
-	@exec $(PYTHON) -m pytest -n 3
+	@exec $(PYTHON) -m pytest -n 4 --dist loadgroup
 
 lint: venv-dev ## ruff, mypy, import layers
 	@.venv/bin/ruff check .

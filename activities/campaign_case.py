@@ -153,6 +153,7 @@ async def settle(case: Case, change: Change) -> CampaignStanding:
         calls_operator=change.calls_operator,
         ballot_id=change.ballot_id,
         ballot=change.ballot,
+        given_back=case.event is Event.GIVEN_BACK,
     )
     advance(
         case.session,

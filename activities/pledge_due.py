@@ -5,8 +5,7 @@ The page is closed at the provider first, so that who was faster counts; only th
 
 from __future__ import annotations
 
-import time
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -18,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from activities.pledge_locks import Held, hold
 from activities.pledge_news import KEEPS_CARDS, UNPAID, IntakeNews, Subject
 from activities.pledge_reads import Ours
+from activities.resting import Resting
 from db import campaign_seats, pledge_states
 from db.pledge_states import NewEvent
 from db.tables import Path, Payment, Pledge, SavedCard
@@ -26,8 +26,6 @@ from domain.money import format_money
 from domain.pledge import ENDED, CardState, PendingChange, PledgeState
 
 _AT_ONCE = 100
-_SKIPPED = 1_000
-_LONGEST_REST_SECONDS = 300
 _CLOSABLE = sorted({*ENDED, PledgeState.INITIATED, PledgeState.FUNDED, PledgeState.REFUNDING})
 _S = PledgeState
 
@@ -52,8 +50,8 @@ class PledgesDue:
     def __init__(self, news: IntakeNews) -> None:
         self.news = news
         self.database = news.database
-        self._resting: dict[str, tuple[int, int]] = {}
-        """Pledges whose page could not be closed: until when they are left alone, and for how long they were."""
+        self._resting = Resting()
+        """Pledges whose page could not be closed."""
 
     async def close(self) -> int:
         """One batch; how many pledges it has dealt with."""
@@ -66,7 +64,7 @@ class PledgesDue:
         done = 0
         for campaign_id, ids in due.pledges.items():
             dealt_with = await self._settle(campaign_id, ids)
-            self._rest(set(ids) - dealt_with)
+            self._resting.add(set(ids) - dealt_with)
             done += len(dealt_with)
         return done
 
@@ -84,20 +82,6 @@ class PledgesDue:
         await self.news.tell_when_settled(held.path)
         return dealt_with
 
-    def _rest(self, ids: Collection[str]) -> None:
-        """Not again at once, and ever later: the provider does not answer, or not what could be."""
-        now = int(time.monotonic())
-        for each in ids:
-            _, rested = self._resting.get(each, (0, 0))
-            rest = min(max(1, 3 * rested), _LONGEST_REST_SECONDS)
-            self._resting[each] = (now + rest, rest)
-
-    def _left_alone(self) -> list[str]:
-        now = int(time.monotonic())
-        if len(self._resting) > _SKIPPED:
-            self._resting.clear()
-        return [each for each, (until, _) in self._resting.items() if until > now]
-
     async def _due(self) -> _Due:
         async with self.database.transaction() as session:
             rows = await session.execute(
@@ -106,7 +90,7 @@ class PledgesDue:
                 .where(
                     Pledge.expires_at <= func.now(),
                     Pledge.state.in_(_CLOSABLE),
-                    Pledge.id.not_in(self._left_alone()),
+                    Pledge.id.not_in(self._resting.now()),
                 )
                 .order_by(Pledge.expires_at)
                 .limit(_AT_ONCE)

@@ -23,6 +23,7 @@ from temporalio.exceptions import ApplicationError
 from activities.pledge_due import PledgesDue, subject_of
 from activities.pledge_looks import PledgeLooks, refund_subject
 from activities.pledge_news import IntakeNews, Subject
+from activities.resting import Resting
 from db import inbox
 from db.engine import Database
 from db.tables import Path, PathEvent, Payment, Pledge, Refund, SavedCard
@@ -55,6 +56,8 @@ class PledgeIntakes:
         self.news = IntakeNews(database, providers, temporal, settings, lambda: None)
         self.due = PledgesDue(self.news)
         self.looks = PledgeLooks(self.news)
+        self._resting = Resting()
+        """Campaigns whose refunds could not be written down."""
         self._look_seconds = settings.redelivery_every_seconds
         self._looked_at = int(time.monotonic()) - 2 * self._look_seconds
         self._unanswered = 0
@@ -137,6 +140,7 @@ class PledgeIntakes:
                     Pledge.to_refund.is_not(None),
                     ~Pledge.dispute_open,
                     Pledge.state.not_in(sorted(ENDED)),
+                    Pledge.campaign_id.not_in(self._resting.now()),
                     and_(goes_on, Pledge.to_refund > 0) | and_(~goes_on, given_back),
                 )
                 .limit(_PLANNED)
@@ -144,9 +148,12 @@ class PledgeIntakes:
             planned: dict[tuple[str, bool], list[str]] = {}
             for campaign_id, pledge_id, on in rows:
                 planned.setdefault((campaign_id, not on), []).append(pledge_id)
+        undone: set[str] = set()
         for (campaign_id, over), ids in planned.items():
-            await self.news.refunds.send(campaign_id, ids, everything=over, beat=self.news.beat)
-        return sum(map(len, planned.values()))
+            async with self.news.apart(campaign_id, (), undone):
+                await self.news.refunds.send(campaign_id, ids, everything=over, beat=self.news.beat)
+        self._resting.add(undone)
+        return sum(len(ids) for (each, _), ids in planned.items() if each not in undone)
 
     async def _look_again(self) -> int:
         """As often as other news is delivered again."""

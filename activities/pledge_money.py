@@ -89,6 +89,7 @@ async def take_in(
     matches: list[tuple[Capture, PledgeState]] = []
     late: dict[str, int] = {}
     aftermath = Aftermath()
+    await _lock_items(session, captures)
     for each in captures:
         payment, pledge = each.payment, each.pledge
         require_same(payment.id, payment.amount, payment.currency, each.theirs)
@@ -140,6 +141,24 @@ async def take_in(
     if entries:
         await journal.post(session, *entries)
     return aftermath
+
+
+async def _lock_items(session: AsyncSession, captures: Sequence[Capture]) -> None:
+    """Of pledges that want their seats back or change them, before the first of them does: others wait in that order too."""
+    wanted: dict[str, set[int]] = {}
+    for each in captures:
+        pledge = each.pledge
+        chosen = []
+        if not pledge.holds_seats:
+            chosen = [Selection.model_validate(pledge.selection)]
+        elif pledge.pending is not None:
+            change = PendingChange.model_validate(pledge.pending)
+            chosen = [Selection.model_validate(pledge.selection), change.selection]
+        for selection in chosen:
+            pieces = campaign_seats.pieces_of(selection)
+            wanted.setdefault(pledge.campaign_id, set()).update(pieces)
+    for campaign_id, numbers in sorted(wanted.items()):
+        await campaign_seats.lock(session, campaign_id, numbers)
 
 
 async def _place(session: AsyncSession, capture: Capture, at: datetime) -> list[Delta] | None:

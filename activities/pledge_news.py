@@ -76,7 +76,7 @@ class IntakeNews:
         wanted = [each.ours for each in subjects]
         seen = await (self.reads.close_payments if close else self.reads.payments)(wanted)
         for campaign_id, some in _by_campaign(subjects, seen.silent).items():
-            async with self._apart(campaign_id, some):
+            async with self.apart(campaign_id, some, seen.silent):
                 await self._paid(campaign_id, some, seen, closed=close, alone=False)
         return seen
 
@@ -91,7 +91,10 @@ class IntakeNews:
             else await self.reads.cards(wanted)
         )
         for campaign_id, some in _by_campaign(subjects, seen.silent).items():
-            async with self._apart(campaign_id, some), self.database.transaction() as session:
+            async with (
+                self.apart(campaign_id, some, seen.silent),
+                self.database.transaction() as session,
+            ):
                 held = await hold(session, campaign_id, [each.pledge_id for each in some])
                 await _save(session, held, some, seen, closed=close)
         return seen
@@ -102,7 +105,7 @@ class IntakeNews:
         for campaign_id, some in _by_campaign(subjects, seen.silent).items():
             theirs = [seen.theirs[each.ours.id] for each in some if each.ours.id in seen.theirs]
             unsent = {each.pledge_id for each in some if each.ours.reference is None}
-            async with self._apart(campaign_id, some):
+            async with self.apart(campaign_id, some, seen.silent):
                 await self.refunds.settle(campaign_id, theirs)
                 if unsent:
                     await self.refunds.send(campaign_id, unsent, beat=self.beat)
@@ -111,13 +114,20 @@ class IntakeNews:
         return seen.silent
 
     @asynccontextmanager
-    async def _apart(self, campaign_id: str, subjects: Sequence[Subject]) -> AsyncIterator[None]:
-        """What goes wrong with one campaign must not hinder the others; its news comes again, ever later."""
+    async def apart(
+        self, campaign_id: str, subjects: Sequence[Subject], undone: set[str]
+    ) -> AsyncIterator[None]:
+        """What goes wrong with one campaign must not hinder the others; its news comes again, ever later.
+
+        The ids of its subjects, and its own, are in `undone` then.
+        """
         try:
             yield
         except Unavailable as crossed:
+            undone.update([campaign_id, *(each.ours.id for each in subjects)])
             log.warning("pledges of a campaign wait", campaign=campaign_id, reason=str(crossed))
         except (DomainError, ValueError, DBAPIError) as wrong:
+            undone.update([campaign_id, *(each.ours.id for each in subjects)])
             log.error("pledges of a campaign", campaign=campaign_id, reason=str(wrong))
             async with self.database.transaction() as session:
                 await inbox.put_off(session, _rows(subjects), str(wrong)[:500])

@@ -17,6 +17,7 @@ from activities.pledge_calls import (
     answered,
 )
 from db.provider_limits import Paces
+from domain.errors import NotFound, ProviderRefused
 from providers.base import (
     MAX_AT_ONCE,
     CardStatus,
@@ -123,9 +124,10 @@ class PledgeReads:
     ) -> None:
         calls = Calls(self.beat)
         for ours, answer in await calls.each(wanted, ask):
-            if isinstance(answer, Silence):
+            if isinstance(answer, Silence | Refusal | Fault):
+                # Also a refusal does not say that there is nothing to be paid.
                 seen.silent.add(ours.id)
-            elif answer is None or isinstance(answer, Refusal | Fault):
+            elif answer is None:
                 seen.absent.add(ours.id)
             else:
                 seen.theirs[ours.id] = answer
@@ -146,7 +148,15 @@ class PledgeReads:
                 return None
             reference = found.reference
         await self.paces.turn(ours.provider, PAYMENTS)
-        closed = await self._of(ours).cancel_payment(reference)
+        provider = self._of(ours)
+        try:
+            closed = await provider.cancel_payment(reference)
+        except ProviderRefused:
+            # Somebody was faster, or the provider knows nothing of it; only then nobody can pay it any more.
+            found = await _known(provider.get_payment(reference))
+            if found is None:
+                return None
+            closed = found
         if closed.status is PaymentStatus.OPEN:
             raise ProviderUnavailable("the provider has not closed the payment yet")
         return closed
@@ -160,13 +170,26 @@ class PledgeReads:
             reference = found.reference
         await self.paces.turn(ours.provider, CARDS)
         provider = self._of(ours)
-        closed = await (provider.release_card if also_saved else provider.close_card)(reference)
-        if closed.status is CardStatus.OPEN:
+        try:
+            closed = await (provider.release_card if also_saved else provider.close_card)(reference)
+        except ProviderRefused:
+            cards = await provider.get_cards([reference])
+            if not cards:
+                return None
+            closed = cards[0]
+        if closed.status is CardStatus.OPEN or (also_saved and closed.status is CardStatus.SAVED):
             raise ProviderUnavailable("the provider has not closed the page yet")
         return closed
 
     def _of(self, ours: Ours) -> PaymentProvider:
         return self.providers.get(ours.provider)
+
+
+async def _known(asked: Awaitable[Theirs]) -> Theirs | None:
+    try:
+        return await asked
+    except NotFound:
+        return None
 
 
 def _by_provider(wanted: Sequence[Ours]) -> dict[str, dict[str, str]]:

@@ -26,7 +26,7 @@ from db.engine import Database
 from db.provider_limits import Paces
 from db.tables import Campaign, Path, Payment, Pledge, Refund
 from domain import postings
-from domain.campaign import GIVES_BACK, CampaignTerms, Phase
+from domain.campaign import FINAL, GIVES_BACK, CampaignTerms, Phase
 from domain.cases import RefundCase
 from domain.ids import new_id
 from domain.model import Message
@@ -222,7 +222,7 @@ class PledgeRefunds:
             await _mark(session, refusals, told)
         # What contradicts the books, or a story that offers the money already.
         await self._tell_stories(campaign_id, found.for_stories - refused)
-        if found.counts.succeeded and found.phase in GIVES_BACK:
+        if found.counts.succeeded and found.phase in FINAL:
             await self._close(campaign_id)
         return found.counts.plus(SentBack(refused=len(told)))
 
@@ -268,18 +268,27 @@ class PledgeRefunds:
         return True
 
     async def _close(self, campaign_id: str) -> None:
-        """Closes a campaign that has given everything back, if this was the last refund on its way."""
+        """Closes a campaign that has ended, if this was the last refund on its way."""
         async with self.database.transaction() as session:
             if await _something_left(session, campaign_id):
                 return
             path = await lock_path(session, campaign_id)
-            if Phase(path.phase) in GIVES_BACK and path.closed_at is None:
+            if Phase(path.phase) in FINAL and path.closed_at is None:
                 at = (await hold(session, campaign_id, ())).at
                 await close_when_empty(session, path, at)
 
 
 async def _something_left(session: AsyncSession, campaign_id: str) -> bool:
-    pledge = select(Pledge.id).where(Pledge.campaign_id == campaign_id, Pledge.state.in_(_UNENDED))
+    pledge = (
+        select(Pledge.id)
+        .join(Path, Path.id == Pledge.campaign_id)
+        # Those of a campaign that is completed keep what they have bought.
+        .where(
+            Pledge.campaign_id == campaign_id,
+            Pledge.state.in_(_UNENDED),
+            Path.phase.in_(sorted(GIVES_BACK)),
+        )
+    )
     refund = select(Refund.id).where(Refund.path_id == campaign_id, Refund.ended_at.is_(None))
     closed = select(Path.id).where(Path.id == campaign_id, Path.closed_at.is_not(None))
     for query in (pledge, closed, refund):

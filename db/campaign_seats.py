@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -39,6 +39,20 @@ async def items_of(session: AsyncSession, campaign_id: str) -> list[Item]:
         .execution_options(populate_existing=True)
     )
     return [as_item(row) for row in rows]
+
+
+async def lock(session: AsyncSession, campaign_id: str, numbers: Collection[int]) -> None:
+    """Locks the rows of these items in everybody's order: for who changes several of them one after the other."""
+    await session.execute(
+        select(CampaignItem.number)
+        .where(
+            CampaignItem.campaign_id == campaign_id,
+            CampaignItem.number.in_(sorted(numbers)),
+            CampaignItem.seats.is_not(None),
+        )
+        .order_by(CampaignItem.number)
+        .with_for_update()
+    )
 
 
 async def take(session: AsyncSession, campaign_id: str, seats: Mapping[int, int]) -> None:

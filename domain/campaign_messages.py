@@ -62,6 +62,8 @@ class CampaignStanding(Standing):
     ballot_id: str | None = None
     """Of a vote that has been asked for: the ballot that the story has to hold."""
     ballot: BallotTerms | None = None
+    given_back: bool = False
+    """Whether this is the transition after which every pledge has ended."""
 
 
 MONEY_BACK = "money_back"

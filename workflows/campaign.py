@@ -364,20 +364,13 @@ class Campaign(StoryWithRuns):
             **(UPKEEP if event in _LOOKS_AT_ALL else MONEY),
         )
 
-    async def transition(self, event: str, act: CampaignAct, subject: str = "") -> Standing:
-        """One transition; what it did not change has not happened."""
-        known = self.standing.version if self.standing else 0
-        standing = await super().transition(event, act, subject)
-        if event == Event.GIVEN_BACK and standing.version > known:
-            self.given_back = True
-        return standing
-
     def enter(self, standing: Standing) -> None:
         """The campaign now stands here; what the transition asks for is on its way."""
         super().enter(standing)
         self.went_live = self.went_live or self.stands_in(Phase.LIVE)
         if not isinstance(standing, CampaignStanding):
             return
+        self.given_back = self.given_back or standing.given_back
         if standing.calls_operator is not self.overdue:
             self.overdue = standing.calls_operator
             workflow.upsert_search_attributes([attributes.NEEDS_OPERATOR.value_set(self.overdue)])

@@ -1,4 +1,4 @@
-"""`make demo`: plays every path on the running platform, as several people with a front end each.
+"""`make demo`: plays every path on the running platform, or those that are named, as several people with a front end each.
 
 Prints each path's story and the closing ledger, and exits non-zero when an account of an ended path is not 0.
 """
@@ -6,6 +6,7 @@ Prints each path's story and the closing ledger, and exits non-zero when an acco
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 
 import httpx
 from pydantic import ValidationError
@@ -17,16 +18,23 @@ from deploy.local.stories import campaign, contest, sale, tender
 from deploy.local.stories.stage import ShownAccount, ShownEvent, ShownTotal, Stage
 from runtime.settings import Settings
 
-STORIES = (*sale.STORIES, *contest.STORIES, *tender.STORIES, *campaign.STORIES)
+STORIES = {
+    "sale": sale.STORIES,
+    "contest": contest.STORIES,
+    "tender": tender.STORIES,
+    "campaign": campaign.STORIES,
+}
+"""By path."""
 _OPERATOR = "admin"
 
 
-def play(settings: Settings, console: Console) -> None:
-    """Plays all stories and shows the books. Raises LocalError when something is not as it must be."""
+def play(settings: Settings, console: Console, paths: Sequence[str]) -> None:
+    """Plays the stories of these paths and shows the books. Raises LocalError when something is not as it must be."""
     _require_running(settings)
+    stories = [story for path in paths for story in STORIES[path]]
     stage = Stage(settings, say=lambda words: console.print(f"  · {words}", highlight=False))
-    for number, (title, story) in enumerate(STORIES, start=1):
-        console.rule(f"[bold]{number}/{len(STORIES)}  {title}", align="left")
+    for number, (title, story) in enumerate(stories, start=1):
+        console.rule(f"[bold]{number}/{len(stories)}  {title}", align="left")
         story(stage)
     for title, path_id in stage.ended:
         _show_timeline(stage, console, title, path_id)
@@ -92,8 +100,16 @@ def main() -> int:
     except ValidationError as wrong:
         print(f"baigong: {settings_line(wrong)}", file=sys.stderr)
         return USAGE
+    paths = sys.argv[1:] or list(STORIES)
+    unknown = [each for each in paths if each not in STORIES]
+    if unknown:
+        print(
+            f"baigong: there is no path {unknown[0]}; there are {', '.join(STORIES)}",
+            file=sys.stderr,
+        )
+        return USAGE
     try:
-        play(settings, Console())
+        play(settings, Console(), paths)
     except (LocalError, httpx.HTTPError, ValidationError) as failed:
         print(f"baigong: {failed}", file=sys.stderr)
         return FAILED

@@ -160,17 +160,17 @@ async def test_only_those_share_who_are_meant_and_the_others_get_nothing(
     month = 30 * 86_400
     async with database.transaction() as session:
         unshipped, waiting = fulfilment_rows.is_unshipped(), fulfilment_rows.is_waiting(month)
-        assert await fulfilment_rows.weight(session, ground.campaign_id, unshipped) == 90
+        assert await fulfilment_rows.weight(session, ground.campaign_id, unshipped) == 100
         assert await fulfilment_rows.weight(session, ground.campaign_id, waiting) == 160
-        assert await fulfilment_rows.never_shipped(session, ground.campaign_id) == (2, 90)
+        assert await fulfilment_rows.never_shipped(session, ground.campaign_id) == (3, 100)
         assert await fulfilment_rows.electorate(session, ground.campaign_id, month) == 1
         assert await fulfilment_rows.may_vote(session, ground.campaign_id, "usr_backer")
         assert not await fulfilment_rows.may_vote(session, ground.campaign_id, "usr_creator")
-        await fulfilment_rows.share_out(session, ground.campaign_id, 45, 90, unshipped)
+        await fulfilment_rows.share_out(session, ground.campaign_id, 50, 100, unshipped)
         found = await fulfilment.progress(session, ground.campaign_id)
         assert found is not None
         counts = found.counts
-    assert ground.planned() == [15, 30, 0, 0, 0, 0]
+    assert ground.planned() == [15, 30, 0, 0, 0, 5]
     assert (counts.owed, counts.locked, counts.shipped) == (1, 1, 1)
     assert (counts.received, counts.missing, counts.total) == (1, 1, 5)
     assert len({never, locked, silent, gift, missing}) == 5

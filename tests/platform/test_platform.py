@@ -1,4 +1,4 @@
-"""What a new user does: the README's tour, the demo, and a look into the Temporal UI with a browser."""
+"""What a new user does: the README's tour and a look into the Temporal UI; `.ci/fresh-clone` plays the demo."""
 
 from __future__ import annotations
 
@@ -17,6 +17,9 @@ from deploy.local.stories.stage import Id, ShownContest, ShownSale, Stage
 from runtime.settings import Settings
 from tests.platform.conftest import RunningPlatform
 from tests.waiting import eventually
+
+pytestmark = pytest.mark.xdist_group("platform")
+"""One worker starts the platform for all of them."""
 
 CHROMIUM = shutil.which("chromium")
 _TOUR = re.compile(r"^```sh tour\n(.*?)^```$", re.DOTALL | re.MULTILINE)
@@ -38,12 +41,6 @@ def test_the_tour_in_the_readme_runs(platform: RunningPlatform) -> None:
     tour = platform.run("bash", "-euo", "pipefail", "-s", text=where + "".join(blocks))
     assert tour.returncode == 0, tour.stdout + tour.stderr
     assert '"phase":"completed"' in tour.stdout
-
-
-def test_the_demo_closes_its_books(platform: RunningPlatform) -> None:
-    demo = platform.run(sys.executable, "-m", "deploy.local.demo")
-    assert demo.returncode == 0, demo.stdout + demo.stderr
-    assert "every account of theirs stands at 0" in demo.stdout
 
 
 def test_the_demo_says_when_nothing_runs(platform: RunningPlatform) -> None:

@@ -200,9 +200,23 @@ class House:
 
     def sql(self, query: str, *values: object) -> list[tuple[Any, ...]]:
         """Reads or changes the database past the platform."""
-        with psycopg.connect(self.settings.require_database_url()) as connection:
-            cursor = connection.execute(query.encode(), values)
-            return cursor.fetchall() if cursor.description else []
+        try:
+            cursor = _past(self.settings.require_database_url()).execute(query.encode(), values)
+        except psycopg.OperationalError:
+            # The server was stopped since the last statement.
+            cursor = _past(self.settings.require_database_url()).execute(query.encode(), values)
+        return cursor.fetchall() if cursor.description else []
+
+
+_connections: dict[str, psycopg.Connection[tuple[Any, ...]]] = {}
+
+
+def _past(url: str) -> psycopg.Connection[tuple[Any, ...]]:
+    """A connection of the test's own, kept because opening one costs more than most statements."""
+    found = _connections.get(url)
+    if found is None or found.closed:
+        found = _connections[url] = psycopg.connect(url, autocommit=True)
+    return found
 
 
 @asynccontextmanager
