@@ -47,6 +47,8 @@ class Case:
     at: datetime
     act: CampaignAct
     subject: str = ""
+    rate_per_second: int = 0
+    """How many calls a second batches may make at the provider; 0 without a limit."""
 
     @property
     def phase(self) -> Phase:

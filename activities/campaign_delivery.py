@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 
-from activities.campaign_case import Case, Change
+from activities.campaign_case import Case, Change, unmoved
 from activities.campaign_stop import long_stop, stopped, voted
-from db import ballot_rows, fulfilment_rows
+from db import ballot_rows, campaign_rows, fulfilment_rows
 from db.queries import file_access
 from domain.ballot import BallotOption, BallotTerms
 from domain.campaign import Event, Phase, TrancheState, Trigger
 from domain.campaign_delivery import (
+    DELIVERY,
     GO_ON,
+    LONG_STOP,
     VOTE,
     Delivery,
     Part,
@@ -30,7 +32,7 @@ from domain.campaign_delivery import (
     require_reported,
     with_part,
 )
-from domain.campaign_messages import MONEY_BACK
+from domain.campaign_messages import MONEY_BACK, CampaignStanding
 from domain.deadlines import Deadline
 from domain.errors import InvalidInput, NotEligible, WrongPhase
 from domain.ids import new_id
@@ -101,9 +103,12 @@ async def _rewards_shipped(case: Case) -> Change:
     return _goes_on(case, await _now(case), "The last reward that was owed is on its way")
 
 
-async def _delivery_late(case: Case) -> Change:
+async def _delivery_late(case: Case) -> Change | CampaignStanding:
     """The promised day is over and rewards are still owed: everybody reads it, operators see it."""
-    now = (await _now(case)).model_copy(update={"alerted": True})
+    now = await _now(case)
+    if later := _promised_later(case, now, DELIVERY):
+        return later
+    now = now.model_copy(update={"alerted": True})
     change = _goes_on(case, now, f"The delivery is late: {now.owed} rewards are not shipped")
     change.facts = (f"Late since {case.row.deliver_by}: {now.owed} rewards are not shipped",)
     return change
@@ -210,9 +215,11 @@ async def _vote_over(case: Case, words: str) -> Change:
     return _goes_on(case, now, words)
 
 
-async def _long_stop(case: Case) -> Change:
+async def _long_stop(case: Case) -> Change | CampaignStanding:
     """The silence of a creator ends here: those who have nothing get what is left, or, if nobody is, the creator."""
     now = await _now(case)
+    if later := _promised_later(case, now, LONG_STOP):
+        return later
     if now.owed:
         return await long_stop(case, now)
     parts = reached_by(now.parts, *Trigger)
@@ -223,7 +230,21 @@ async def _long_stop(case: Case) -> Change:
 
 
 async def _now(case: Case) -> Delivery:
+    """How it stands; the promised day is also that of late pledges which have been paid since, and never an earlier one."""
+    if case.terms.late_pledges:
+        promised = await campaign_rows.last_delivery(case.session, case.path.id)
+        days = [each for each in (case.row.deliver_by, promised) if each is not None]
+        case.row.deliver_by = max(days, default=None)
     return await fulfilment_rows.delivery_of(case.session, case.path, case.row, case.terms)
+
+
+def _promised_later(case: Case, now: Delivery, name: str) -> CampaignStanding | None:
+    """The timers anew, if late pledges were promised a later day than that of the timer which has just fired."""
+    told = delivery_deadlines(case.terms, case.phase, now, case.at)
+    if not any(each.name == name and each.passes_at > case.at for each in told):
+        return None
+    case.path.deadlines = [each.model_dump(mode="json") for each in told]
+    return unmoved(case)
 
 
 async def _keep(case: Case, now: Delivery, parts: Sequence[Part]) -> Delivery:
@@ -270,7 +291,7 @@ def _why_not(now: Delivery) -> str:
     return f"The reserve stays where it is: not all is reached of {', '.join(waits)}"
 
 
-DELIVERS: Mapping[Event, Callable[[Case], Awaitable[Change]]] = {
+DELIVERS: Mapping[Event, Callable[[Case], Awaitable[Change | CampaignStanding]]] = {
     Event.DISBURSED: _disbursed,
     Event.TRANCHE_REPORTED: _tranche_reported,
     Event.TRANCHE_APPROVED: _tranche_approved,

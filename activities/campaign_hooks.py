@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from activities import pledge_money
 from activities.campaign_case import unfinished
-from activities.pledge_refunds import finish
+from activities.pledge_answers import finish
 from activities.transitions import advance, close_when_empty, funded_key, timers
 from db import pledge_states
 from db.pledge_states import NewEvent

@@ -13,11 +13,11 @@ from sqlalchemy import ColumnElement, select
 
 from activities import payees
 from activities.campaign_case import Case, Change
-from activities.match_call_money import back_to_ended_calls
-from db import fulfilment_rows, match_queue, match_rows
+from activities.match_call_money import back_to_sponsors
+from db import fulfilment_rows, match_rows
 from db.match_rows import Matched
-from db.tables import MatchCall, Path
-from domain import accounts, match_call, postings
+from db.tables import Path
+from domain import accounts, postings
 from domain.campaign import Event, Phase, TrancheState
 from domain.campaign_delivery import (
     Clawback,
@@ -45,7 +45,7 @@ class Shared:
 
 async def stopped(case: Case) -> Change:
     """Called off by the creator or by operators: what was released comes back as far as it can, all backers share."""
-    calls = await _lock_calls(case)
+    calls = await lock_calls(case)
     back, payee = await _clawback(case, calls)
     ledger = clawed_back(case.ledger, back)
     fulfilment_rows.keep_ledger(case.row, ledger)
@@ -59,7 +59,7 @@ async def stopped(case: Case) -> Change:
 
 async def voted(case: Case) -> Change:
     """The backers want what is left: all of it goes back to those who have received nothing, at most what they paid."""
-    calls = await _lock_calls(case)
+    calls = await lock_calls(case)
     waiting = fulfilment_rows.is_waiting(case.terms.policy.received_seconds)
     return await _rest_shared(case, calls, "The backers want it back", waiting)
 
@@ -104,11 +104,11 @@ async def _shared(
 
 
 async def give_back(case: Case, parts: Sequence[Matched]) -> Shared:
-    """So much goes back to match calls; of those that have ended it goes on to the sponsor."""
+    """So much goes back to match calls; of those that have closed it goes on to the sponsor."""
     if not parts:
         return Shared()
     await match_rows.give_back(case.session, case.path.id, parts)
-    onward = await back_to_ended_calls(case.session, parts, key=case.key, at=case.at)
+    onward = await back_to_sponsors(case.session, parts, key=case.key, at=case.at)
     stories = await case.session.scalars(
         select(Path.workflow_id)
         .where(Path.id.in_([each.call_id for each in parts]))
@@ -127,18 +127,10 @@ async def give_back(case: Case, parts: Sequence[Matched]) -> Shared:
     return Shared([*returned, *onward.entries], onward.cases, tuple(stories))
 
 
-async def _lock_calls(case: Case) -> Sequence[Matched]:
-    """What match calls have added, their rows locked: they come before users and accounts in everybody's order."""
-    used = await match_rows.used(case.session, case.path.id)
-    ids = [each.call_id for each in used]
-    await match_queue.lock(case.session, select(MatchCall.id).where(MatchCall.id.in_(ids)))
-    await case.session.execute(
-        select(Path.id)
-        .where(Path.id.in_(ids), Path.phase.in_(sorted(match_call.FINAL)))
-        .order_by(Path.id)
-        .with_for_update()
-    )
-    return used
+async def lock_calls(case: Case) -> Sequence[Matched]:
+    """What match calls have added, they are locked: they come before users and accounts in everybody's order."""
+    await match_rows.lock_for_return(case.session, case.path.id)
+    return await match_rows.used(case.session, case.path.id)
 
 
 async def _clawback(case: Case, calls: Sequence[Matched]) -> tuple[Clawback, accounts.Account]:

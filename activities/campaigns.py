@@ -32,7 +32,14 @@ from domain.campaign import (
     decided,
     require_event,
 )
-from domain.campaign_deadlines import FIXING, PLEDGING, SLOW_FUNDS, phase_deadlines, put_off
+from domain.campaign_deadlines import (
+    FIXING,
+    PLEDGING,
+    SLOW_FUNDS,
+    phase_deadlines,
+    put_off,
+    with_final_charges,
+)
 from domain.campaign_delivery import success_deadlines
 from domain.campaign_messages import CampaignStanding, CampaignStep
 from domain.deadlines import Deadline
@@ -58,12 +65,23 @@ Handler = Callable[[Case], Awaitable[Change | CampaignStanding]]
 
 
 class Campaigns:
-    """Activities of the campaign. `payout_at_once`: released money may leave without a waiting time."""
+    """Activities of the campaign. `payout_at_once`: released money may leave without a waiting time.
 
-    def __init__(self, database: Database, temporal: Client, *, payout_at_once: bool) -> None:
+    `rate_per_second`: how many calls batches may make at the provider, 0 without a limit.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        temporal: Client,
+        *,
+        payout_at_once: bool,
+        rate_per_second: int,
+    ) -> None:
         self.database = database
         self.temporal = temporal
         self.payout_at_once = payout_at_once
+        self.rate_per_second = rate_per_second
 
     @activity.defn(name="move_campaign")
     async def move(self, step: CampaignStep) -> CampaignStanding:
@@ -82,6 +100,7 @@ class Campaigns:
                 act=step.act,
                 subject=step.subject,
             )
+            case.rate_per_second = self.rate_per_second
             if _has_moved(case):
                 return unmoved(case)
             require_not_paused(path)
@@ -192,7 +211,7 @@ async def _collected(case: Case) -> Change | CampaignStanding:
     """Cards have been charged; what has still failed when the time for mending is over is dropped."""
     count = await counted(case.session, case.path.id)
     if count.to_charge:
-        due = _timer(case, FIXING)
+        due = await _with_time_for_last_tries(case)
         if due is None or case.at < due.passes_at:
             return unmoved(case)
         await _drop_errored(case)
@@ -204,12 +223,27 @@ async def _collected(case: Case) -> Change | CampaignStanding:
     return await _onwards(case, decided(case.terms, count), count)
 
 
+async def _with_time_for_last_tries(case: Case) -> Deadline | None:
+    """The timer of the collection, told anew when more charges have failed than it leaves time for."""
+    due = _timer(case, FIXING)
+    if due is None:
+        return None
+    failed = await pledge_money.count(case.session, case.path.id, [PledgeState.ERRORED])
+    due = with_final_charges(due, failed, case.rate_per_second)
+    told = (due if each.name == FIXING else each for each in timers(case.path))
+    case.path.deadlines = [each.model_dump(mode="json") for each in told]
+    return due
+
+
 async def _drop_errored(case: Case) -> None:
     """Fallback for charges whose own story has not ended them."""
     pledges = await campaign_rows.errored(case.session, case.path.id)
     for first in range(0, len(pledges), _AT_ONCE):
         part = pledges[first : first + _AT_ONCE]
         await pledge_states.end(case.session, part, PledgeState.DROPPED, case.at)
+        why = "The charge was not mended in time"
+        events = [pledge_states.dropped(each, why) for each in part]
+        await pledge_states.write_events(case.session, events)
     await case.session.flush()
 
 

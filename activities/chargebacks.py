@@ -163,8 +163,12 @@ async def _won(
             f"{row.id}/won", path.id, row.id, row.provider, row.amount, row.currency
         ),
     )
+    # A path that went on meanwhile may have been refused its end and wait. One with payments of thousands waits for none
+    # of them, and its story must not grow with each.
     news = ChargebackNews(
-        key=f"{row.id}/decided", workflow_id=path.workflow_id, signal=PathSignal.WAKE
+        key=f"{row.id}/decided",
+        workflow_id=path.workflow_id,
+        signal=PathSignal.NONE if payment.pledge_id else PathSignal.WAKE,
     )
     if HOOKS[path.kind].pauses:
         resumed = await _resume(session, path, row, request.at)
@@ -204,6 +208,7 @@ async def _lost(
         amount=row.amount,
         currency=row.currency,
     )
+    known = (path.phase, _alarms(path))
     standing = await hooks.lost(session, path, payment, lost)
     if _has_ended(path):
         path.paused_at = None
@@ -212,12 +217,20 @@ async def _lost(
         path.paused_at = path.paused_at or request.at
     if standing is not None:
         signal = PathSignal.TOLD if path.paused_at else PathSignal.RESUME
+        unchanged = known == (path.phase, _alarms(path)) and not standing.refunds
+        if not hooks.pauses and unchanged:
+            signal = PathSignal.NONE
         news = news.model_copy(update={"signal": signal, "standing": standing})
     elif not had_ended:
         news = news.model_copy(update={"stuck": f"{words}; {path.id} cannot go on by itself"})
     event = await happened(session, news.key)
     assert event is not None
     event.data = _data(news, request)
+
+
+def _alarms(path: Path) -> set[tuple[str, str, datetime]]:
+    """All that a story has of its timers but words and amounts: what fires, about what, and when."""
+    return {(each.event, each.subject, each.passes_at) for each in timers(path)}
 
 
 async def _resume(session: AsyncSession, path: Path, row: Chargeback, at: datetime) -> bool:

@@ -121,13 +121,17 @@ async def wound_up(case: Case, why: str, *, but: str = "") -> Change:
     """
     case.row.closed_at = case.row.closed_at or case.at
     left = case.row.budget.left
-    change = Change(phase=Phase.CLOSED if case.row.reserved else Phase.ENDED, summary=why)
-    if left:
+    # What a bank has for the moment may be lost; nothing goes back to a sponsor who may have it already.
+    waits = left > 0 and case.path.paused_at is not None
+    ends = not case.row.reserved and not waits
+    change = Change(phase=Phase.ENDED if ends else Phase.CLOSED, summary=why)
+    if left and not waits:
         change.summary += f"; {case.money(left)} goes back to the sponsor"
         await back_to_sponsor(case, change, left)
     if change.phase is Phase.CLOSED:
         change.deadlines = (*_settlement(case), *_spendings(case, but))
-        change.summary += f"; {case.money(case.row.reserved)} stays promised"
+        if case.row.reserved:
+            change.summary += f"; {case.money(case.row.reserved)} stays promised"
     return change
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from activities import payees
@@ -155,23 +154,22 @@ async def match_budget_lost(
     return await settle(case, change)
 
 
-async def back_to_ended_calls(
+async def back_to_sponsors(
     session: AsyncSession, amounts: Sequence[Matched], *, key: str, at: datetime
 ) -> Returns:
-    """Of what a stopped campaign gives back: what belongs to calls that have ended goes on to their sponsors.
+    """Of what a campaign gives back: what belongs to calls that promise nothing any more goes on to their sponsors.
 
-    For the campaign's own transition, after db.match_rows.give_back: it posts the entries together with its
-    match_returned, and its story sends the refunds. Calls that have not ended keep the money, and their stories are told
-    by the signal campaign_decided.
+    For the campaign's own transition, after db.match_rows.give_back, which has locked the calls' paths: it posts the
+    entries together with its match_returned, and its story sends the refunds. So it depends on no word to the call's
+    story, which may have ended. An open call passes the money on instead. A closed one whose bank has the budget for the
+    moment keeps it until that is decided.
     """
     entries, cases = [], []
     given = {each.call_id: each.amount for each in amounts if each.amount}
-    # Only an ended call's path may be locked after its own row: nothing else of it moves any more.
-    ended = await session.scalars(
-        select(Path.id).where(Path.id.in_(given), Path.phase.in_(FINAL)).order_by(Path.id)
-    )
-    for call_id in ended.all():
+    for call_id in sorted(given):
         path = await lock_path(session, call_id)
+        if not (path.phase in FINAL or (path.phase == Phase.CLOSED and path.paused_at is None)):
+            continue
         case = await load(
             session,
             path,

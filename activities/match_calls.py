@@ -21,6 +21,7 @@ from activities.match_call_case import (
     unmoved,
     wound_up,
 )
+from activities.match_hand_over import hand_over
 from activities.match_spendings import (
     call_off_spendings,
     spending_approved,
@@ -29,18 +30,18 @@ from activities.match_spendings import (
     spending_refused,
 )
 from activities.transitions import lock_path, recall, require_not_paused, timers
-from db import match_call_rows, match_queue
+from db import match_call_rows, match_due, match_queue
 from db.engine import Database
 from domain.errors import Forbidden, InvalidInput, WrongPhase
 from domain.ids import new_id, step_key
-from domain.match_call import Event, Phase, require_event
+from domain.match_call import HOLDS_BUDGET, Event, Phase, require_event
 from domain.match_call_deadlines import phase_deadlines, top_up_deadline
 from domain.match_call_messages import CallStep
 from domain.path import Standing
 from domain.payments import Purpose
 
-_NEWS = frozenset({Event.SETTLED})
-"""What the platform brings about without a timer."""
+_NEWS = {Event.SETTLED: frozenset({Phase.CLOSED}), Event.RESUMED: HOLDS_BUDGET}
+"""What the platform brings about without a timer, and the phases in which it matters."""
 
 
 class MatchCalls:
@@ -54,6 +55,8 @@ class MatchCalls:
     @activity.defn(name="move_match_call")
     async def move(self, step: CallStep) -> Standing:
         """Takes the match call through one transition with everything that belongs to it."""
+        if step.event is Event.RESUMED:
+            await self._hand_over(step)
         async with self.database.transaction() as session:
             path = await lock_path(session, step.call_id)
             before = await recall(session, step.key, Standing)
@@ -68,7 +71,7 @@ class MatchCalls:
                 act=step.act,
                 subject=step.subject,
             )
-            if _has_moved(case):
+            if _has_moved(case) or (step.event is Event.RESUMED and path.paused_at is not None):
                 return unmoved(case)
             require_not_paused(path)
             require_event(case.phase, case.event)
@@ -77,13 +80,21 @@ class MatchCalls:
             await gather_payouts(self.temporal, activity.info().task_queue)
         return standing
 
+    async def _hand_over(self, step: CallStep) -> None:
+        """Each campaign that has waited for the bank has its own transaction: its path is locked before any call."""
+        async with self.database.transaction() as session:
+            campaigns = await match_due.has_more_to_come(session, step.call_id)
+        for campaign_id in campaigns:
+            async with self.database.transaction() as session:
+                await hand_over(session, campaign_id, step.key, step.at)
+
 
 def _has_moved(case: Case) -> bool:
     """Whether a timer fired for a deadline that has moved or gone meanwhile, or news came too late to matter."""
     if case.act.actor != "system":
         return False
     if case.event in _NEWS:
-        return case.phase is not Phase.CLOSED
+        return case.phase not in _NEWS[case.event]
     due = (t for t in timers(case.path) if (t.event, t.subject) == (case.event, case.subject))
     return not any(each.passes_at <= case.at for each in due)
 
@@ -187,6 +198,15 @@ async def _settled(case: Case) -> Change:
     return await wound_up(case, "Campaigns have been decided")
 
 
+async def _resumed(case: Case) -> Change:
+    """The bank has decided: who waits is served first, and a closed call gives back what is promised to nobody."""
+    words = "The bank has decided, and what has waited for it is where it belongs"
+    if case.phase is Phase.CLOSED:
+        return await wound_up(case, words)
+    await match_queue.settle(case.session, [case.row])
+    return Change(phase=case.phase, summary=words, deadlines=kept(case))
+
+
 async def _settlement_overdue(case: Case) -> Change:
     return await wound_up(case, "Looked again long after the end")
 
@@ -198,6 +218,7 @@ _HAPPENS: Mapping[Event, Callable[[Case], Awaitable[Change]]] = {
     Event.TIME_UP: _time_up,
     Event.CLOSED: _closed,
     Event.SETTLED: _settled,
+    Event.RESUMED: _resumed,
     Event.SETTLEMENT_OVERDUE: _settlement_overdue,
     Event.SPENDING_ASKED: spending_asked,
     Event.SPENDING_APPROVED: spending_approved,

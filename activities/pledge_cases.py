@@ -148,17 +148,8 @@ async def _drop(
         card.status, card.ended_at = CardState.RELEASED, held.at
     await pledge_states.end(session, [pledge], PledgeState.DROPPED, held.at)
     amount = format_money(pledge.amount, pledge.currency)
-    await pledge_states.write_events(
-        session,
-        [
-            NewEvent(
-                pledge_id=pledge.id,
-                key=f"{pledge.id}/dropped",
-                kind="dropped",
-                summary=f"The charge of {amount} was not mended in time; the pledge is dropped",
-            )
-        ],
-    )
+    why = f"The charge of {amount} was not mended in time"
+    await pledge_states.write_events(session, [pledge_states.dropped(pledge, why)])
 
 
 async def _pledge(session: AsyncSession, pledge_id: str) -> tuple[Pledge, Phase]:

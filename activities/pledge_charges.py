@@ -17,6 +17,7 @@ from db import pledge_states
 from db.pledge_states import NewEvent, write_events
 from db.tables import Payment, Pledge, SavedCard
 from domain.campaign import CampaignTerms, Phase
+from domain.campaign_deadlines import CALLS_OF_A_DROP
 from domain.campaign_messages import PledgeCase
 from domain.ids import new_id
 from domain.money import format_money
@@ -29,10 +30,6 @@ from providers.base import (
     ProviderPayment,
     require_same,
 )
-
-CALLS_OF_A_DROP = 3
-"""Last try, cancellation and release of the card: what ends a pledge whose charge was never mended."""
-
 
 _CHARGE = "charge"
 _PAGE = "page"
@@ -208,6 +205,9 @@ async def _pay_by_hand(batch: Batch, unusable: Mapping[str, str]) -> list[str]:
             former[each.payment_id or ""].status = PaymentState.EXPIRED
             each.decline_reason = unusable[each.id]
         await pledge_states.end(session, refused_twice, PledgeState.DROPPED, held.at)
+        why = "The payment company takes neither the card nor another payment"
+        events = [pledge_states.dropped(each, why) for each in refused_twice]
+        await pledge_states.write_events(session, events)
         pledges = [each for each in pledges if each not in refused_twice]
         pages = []
         for each in pledges:

@@ -23,10 +23,12 @@ from db.pledge_states import NewEvent
 from db.tables import Path, Payment, Pledge, SavedCard
 from domain.errors import DomainError
 from domain.money import format_money
-from domain.pledge import ENDED, CardState, PendingChange, PledgeState
+from domain.pledge import ENDED, PAID, CardState, PendingChange, PledgeState
 
 _AT_ONCE = 100
-_CLOSABLE = sorted({*ENDED, PledgeState.INITIATED, PledgeState.FUNDED, PledgeState.REFUNDING})
+_CLOSABLE = sorted({*ENDED, PledgeState.INITIATED, *PAID, PledgeState.REFUNDING})
+"""Before a success every change of a paid pledge is settled, so that none is left of a collected one; if one is, it ends
+here."""
 _S = PledgeState
 
 log = structlog.get_logger()
@@ -113,7 +115,7 @@ class PledgesDue:
             ):
                 row = of_card[card.id]
                 counts = row.state == _S.INITIATED and row.phase in KEEPS_CARDS
-                if row.state != _S.FUNDED:
+                if row.state not in PAID:
                     part = found.unsaved if counts else found.unwanted
                     part.append(subject_of(card, row.campaign_id, row.id))
             return found
@@ -154,7 +156,7 @@ async def _open(session: AsyncSession, pledges: Sequence[Pledge]) -> set[str]:
         )
     )
     found = {each for each in payments if each is not None}
-    cards = {each.card_id: each for each in pledges if each.card_id and each.state != _S.FUNDED}
+    cards = {each.card_id: each for each in pledges if each.card_id and each.state not in PAID}
     kept = await session.scalars(
         select(SavedCard.id).where(SavedCard.id.in_(cards), SavedCard.status != CardState.RELEASED)
     )

@@ -9,10 +9,11 @@ from dataclasses import replace
 from sqlalchemy import select
 
 from activities import pledge_locks
+from activities.pledge_answers import SentBack
 from activities.pledge_batch import Batch, Done, clear, standing
 from activities.pledge_closing import UNPAID, Begun, Found, ended, load
 from activities.pledge_locks import among
-from activities.pledge_refunds import SentBack, owed
+from activities.pledge_refunds import owed
 from db import pledge_states
 from db.tables import Payment, Pledge
 from domain.campaign import GIVES_BACK

@@ -63,7 +63,8 @@ def create_app(
     openapi.install(app)
     _add_middleware(app, settings.cors_origins)
     for router in routes.ROUTERS:
-        app.include_router(router)
+        # `include_router` would have every request, and its metrics, look through the routers one by one.
+        app.router.routes.extend(router.routes)
     return app
 
 

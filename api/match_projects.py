@@ -66,7 +66,10 @@ async def apply_to_match_call(
     once: OnceDep,
     arrival: ArrivalDep,
 ) -> Response:
-    """By the campaign's creator. From its acceptance on new pledges are matched, not those made before."""
+    """By the campaign's creator. From its acceptance on new pledges are matched, not those made before.
+
+    For a fixed sum those count as well: the first pledge after the acceptance can make it due.
+    """
     require_active(user)
     await seen_call(services, user, call_id, Action.MATCH_APPLY)
     terms = await stored_terms(services, call_id)
@@ -139,7 +142,7 @@ async def accept_match_project(
     once: OnceDep,
     arrival: ArrivalDep,
 ) -> Response:
-    """By the sponsor, in time: silence is a no. A promise once made stands."""
+    """By the sponsor, in time: silence is a no. Pledges made from now on are matched. A promise once made stands."""
     require_active(user)
     await seen_call(services, user, call_id, Action.MATCH_DECIDE)
     async with services.database.transaction() as session:

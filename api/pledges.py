@@ -30,6 +30,7 @@ from domain.errors import (
     DomainError,
     Forbidden,
     InvalidInput,
+    LimitReached,
     NotFound,
     OutOfStock,
     ProviderRefused,
@@ -57,6 +58,7 @@ PRICE_REFUSALS = (BelowPrice, CurrencyMismatch, InvalidInput, OutOfStock)
     responses=problems(
         *PRICE_REFUSALS,
         AccountFrozen,
+        LimitReached,
         NotFound,
         ProviderRefused,
         SelfDealing,
@@ -76,7 +78,8 @@ async def make_pledge(
     """Seats are yours until the time in `to_do`; on its page you pay, or save a card that is charged at success.
 
     The deadline is told by the database's clock, by the moment the request arrived. A pledge of nobody who pays or
-    saves a card in time expires and gives its seats free.
+    saves a card in time expires and gives its seats free; a few of those that one person has begun wait at a time.
+    Late pledges are taken until the promised delivery, each for what is still to be delivered.
     """
     require_active(user)
     async with services.database.transaction() as session:
@@ -123,7 +126,9 @@ async def _placed(
     """The pledge, and whether a former try of the same request has made it."""
     try:
         async with services.database.transaction() as session:
-            ground = await pledge_rows.ground(session, campaign_id, arrival, late=True)
+            ground = await pledge_rows.ground(
+                session, campaign_id, arrival, late=True, backer_id=user.id
+            )
             placed = await pledge_rows.place(
                 session,
                 ground,

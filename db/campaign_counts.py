@@ -7,11 +7,11 @@ from collections.abc import Collection, Sequence
 from sqlalchemy import BigInteger, cast, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from db.tables import Campaign, MatchReservation, Pledge
+from db import match_due
+from db.tables import Campaign, Pledge
 from domain.campaign import CampaignTerms, Count, Phase, after_waiting, decided
 from domain.campaign_deadlines import FIXING, SLOW_FUNDS, Promised, with_match
 from domain.deadlines import Deadline
-from domain.match_call import ReservationState
 from domain.pledge import PAID, STANDING, Method, PledgeState
 
 _TO_CHARGE = (PledgeState.SAVED, PledgeState.CHARGING, PledgeState.ERRORED)
@@ -62,12 +62,12 @@ async def counted(
     changes, growth = more.one()
     found["slow_pledges"] += changes
     found["slow"] += int(growth or 0)
-    for _, of_pledges, reserved in await _reserved(session, campaign_id):
-        if of_pledges is None or of_pledges in standing:
-            found["matched"] += reserved
-        elif of_pledges == PledgeState.INITIATED:
+    for each in await match_due.expected(session, campaign_id, standing):
+        if each.of is None or each.of in standing:
+            found["matched"] += each.amount
+        elif each.of is PledgeState.INITIATED:
             # It comes with the money that is still under way, or not at all.
-            found["slow"] += reserved
+            found["slow"] += each.amount
     return Count(**found)
 
 
@@ -87,10 +87,10 @@ async def promised_if_silent(
     if then is not Phase.SUCCESSFUL:
         return ()
     by_call: dict[str, int] = {}
-    for call_id, state, amount in await _reserved(session, row.id):
-        if state is None or state in _CERTAIN:
-            by_call[call_id] = by_call.get(call_id, 0) + amount
-    return tuple(Promised(call_id=each, amount=by_call[each]) for each in sorted(by_call))
+    for each in await match_due.expected(session, row.id, _CERTAIN):
+        if each.of is None or each.of in _CERTAIN:
+            by_call[each.call_id] = by_call.get(each.call_id, 0) + each.amount
+    return tuple(Promised(call_id=one, amount=by_call[one]) for one in sorted(by_call))
 
 
 async def timers_now(
@@ -103,20 +103,3 @@ async def timers_now(
     terms = CampaignTerms.model_validate(row.terms)
     promised = await promised_if_silent(session, row, terms, Phase(phase))
     return tuple(with_match(terms, each, promised) for each in running)
-
-
-async def _reserved(
-    session: AsyncSession, campaign_id: str
-) -> Sequence[tuple[str, str | None, int]]:
-    """What is reserved, by call and by the state of the pledges it is for; None for lump sums."""
-    rows = await session.execute(
-        select(MatchReservation.call_id, Pledge.state, func.sum(MatchReservation.amount))
-        .outerjoin(Pledge, Pledge.id == MatchReservation.pledge_id)
-        .where(
-            MatchReservation.campaign_id == campaign_id,
-            MatchReservation.state == ReservationState.RESERVED,
-            MatchReservation.amount > 0,
-        )
-        .group_by(MatchReservation.call_id, Pledge.state)
-    )
-    return [(call_id, state, int(amount)) for call_id, state, amount in rows]

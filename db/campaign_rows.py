@@ -22,8 +22,14 @@ from domain.campaign_offer import OfferedItem, require_item, require_seats
 from domain.errors import NotFound, WrongPhase
 from domain.pledge import ENDED, ItemKind, Method, PledgeState, RewardState
 
-BACKS_NOTHING = (PledgeState.EXPIRED, PledgeState.CANCELLED)
-"""States in which a pledge does not make anybody a backer."""
+BACKS_NOTHING = (
+    PledgeState.INITIATED,
+    PledgeState.EXPIRED,
+    PledgeState.CANCELLED,
+    PledgeState.DROPPED,
+    PledgeState.CHARGED_BACK,
+)
+"""States in which a pledge does not make anybody a backer: never paid or saved, taken back, or paid no more."""
 
 
 async def draft(

@@ -27,6 +27,7 @@ def as_item(row: CampaignItem) -> Item:
         shipping=row.shipping,
         for_tiers=tuple(row.for_tiers),
         on_sale=row.on_sale,
+        deliver_on=row.deliver_on,
     )
 
 

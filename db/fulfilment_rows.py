@@ -12,6 +12,7 @@ from sqlalchemy import (
     BigInteger,
     ColumnElement,
     Numeric,
+    Subquery,
     and_,
     case,
     cast,
@@ -57,6 +58,8 @@ _NEVER_SHIPPED = (RewardState.OWED, RewardState.LOCKED, RewardState.MISSING)
 """Also what the backer says has not come: it has to be sent again."""
 _WEIGHT = Pledge.paid - Pledge.refunded - func.coalesce(Pledge.to_refund, 0)
 """What a backer has paid and neither got back nor is about to."""
+_GAVE_BACK = (PledgeState.COLLECTED, PledgeState.REFUNDING, PledgeState.REFUNDED)
+"""Where a pledge of a stopped campaign can stand while its backer is short of something."""
 
 
 # The campaign as its timers see it.
@@ -377,6 +380,20 @@ async def _share(
     total: int,
     those: Sequence[ColumnElement[bool]],
 ) -> None:
+    part = shares(amount, total, *_sharing(campaign_id, those))
+    await session.execute(
+        update(Pledge)
+        .where(Pledge.id == part.c.id)
+        .values(to_refund=cast(func.coalesce(Pledge.to_refund, 0) + part.c.share, BigInteger))
+        .execution_options(synchronize_session=False)
+    )
+
+
+def shares(amount: int, total: int, *those: ColumnElement[bool]) -> Subquery:
+    """Of these pledges `id` and `share` of `amount`, by what each has paid and not got back, which is `total` together.
+
+    Exact (largest remainder, ties to the earlier pledge); nobody gets more than that, if `amount` is at most `total`.
+    """
     scaled = cast(literal(amount), Numeric) * _WEIGHT
     parts = (
         select(
@@ -384,7 +401,7 @@ async def _share(
             cast(func.div(scaled, total), BigInteger).label("whole"),
             func.mod(scaled, total).label("rest"),
         )
-        .where(*_sharing(campaign_id, those))
+        .where(*those)
         .cte("parts")
     )
     over = select(amount - func.sum(parts.c.whole)).scalar_subquery()
@@ -394,11 +411,24 @@ async def _share(
         func.row_number().over(order_by=(parts.c.rest.desc(), parts.c.id)).label("place"),
     ).cte("places")
     share = places.c.whole + case((places.c.place <= over, 1), else_=0)
-    await session.execute(
-        update(Pledge)
-        .where(Pledge.id == places.c.id)
-        .values(to_refund=cast(func.coalesce(Pledge.to_refund, 0) + share, BigInteger))
-        .execution_options(synchronize_session=False)
+    return select(places.c.id, share.label("share")).subquery("shares")
+
+
+async def short(session: AsyncSession, campaign_id: str) -> int:
+    """What the backers of a stopped campaign are short of, minor units, but for those whose banks have it in dispute."""
+    found = await session.scalar(
+        select(func.coalesce(func.sum(_WEIGHT), 0)).where(*is_short(campaign_id))
+    )
+    return int(found or 0)
+
+
+def is_short(campaign_id: str) -> tuple[ColumnElement[bool], ...]:
+    """Which pledges of a stopped campaign have been paid and not all given back, and no bank disputes them."""
+    return (
+        Pledge.campaign_id == campaign_id,
+        Pledge.state.in_(sorted(_GAVE_BACK)),
+        Pledge.dispute_open.is_(False),
+        _WEIGHT > 0,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sqlalchemy import delete, func, select, text, update
+from sqlalchemy import delete, func, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -40,16 +40,16 @@ async def claim(
     """
     # A duplicate of a request that hangs must not hold its connection for ever.
     await session.execute(text("SET LOCAL lock_timeout = '10s'"))
-    await session.execute(
-        insert(IdempotencyRow)
-        .values(user_id=user_id, key=key, request_hash=request_hash, resource_id=resource_id)
-        .on_conflict_do_nothing()
+    made = insert(IdempotencyRow).values(
+        user_id=user_id, key=key, request_hash=request_hash, resource_id=resource_id
     )
     row = (
         await session.scalars(
-            select(IdempotencyRow)
-            .where(IdempotencyRow.user_id == user_id, IdempotencyRow.key == key)
-            .with_for_update()
+            # An update that changes nothing locks the row that is there and answers it.
+            made.on_conflict_do_update(
+                index_elements=[IdempotencyRow.user_id, IdempotencyRow.key],
+                set_={"key": made.excluded.key},
+            ).returning(IdempotencyRow)
         )
     ).one()
     if row.request_hash != request_hash:

@@ -2,7 +2,8 @@
 
 The campaign's own transactions call this, with the campaign's path locked. The calls concerned are locked here, sorted by
 id, after paths, pledges and items, and before users and ledger accounts; from then on nobody else promises anything of
-theirs until the transaction ends. Amounts are minor units. Nothing here writes money.
+theirs until the transaction ends. Whichever function comes first in a transaction locks all calls that the campaign is not
+decided for, so that a second one has none left to lock out of order. Amounts are minor units. Nothing here writes money.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ from typing import cast as assume
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
-    Text,
+    Select,
     and_,
+    case,
     cast,
     exists,
     func,
@@ -27,7 +29,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
-from db import match_queue
+from db import match_due, match_queue
 from db.match_queue import Promises
 from db.queries import kinship
 from db.tables import Campaign, MatchCall, MatchProject, MatchReservation, Path, Pledge
@@ -97,11 +99,11 @@ async def free_pledges(session: AsyncSession, pledge_ids: Sequence[str]) -> int:
 
     It goes on to those who wait. Called with up to a thousand at once. Answers how much became free.
     """
-    mine = and_(
-        match_queue.among(_PLEDGE, pledge_ids),
-        MatchReservation.state == ReservationState.RESERVED,
+    campaigns = select(Pledge.campaign_id).where(match_queue.among(Pledge.id, pledge_ids))
+    calls = await match_queue.lock(
+        session,
+        _calls_of(MatchProject.campaign_id.in_(campaigns), MatchProject.decided_at.is_(None)),
     )
-    calls = await match_queue.lock(session, select(MatchReservation.call_id).where(mine))
     if not calls:
         return 0
     freed = await match_queue.free(session, calls, match_queue.among(_PLEDGE, pledge_ids))
@@ -150,11 +152,12 @@ async def reprice(session: AsyncSession, pledge: PledgeFacts, now: CampaignNow) 
 
 
 async def matched(session: AsyncSession, campaign_id: str) -> int:
-    """What stands reserved for the campaign, or was used for it and not given back."""
+    """What stands reserved for the campaign or, once it has succeeded, was used for it and not given back."""
+    promised = case((Campaign.succeeded_at.is_(None), MatchProject.reserved), else_=0)
     total = await session.scalar(
-        select(
-            cast(func.coalesce(func.sum(MatchProject.reserved + MatchProject.used), 0), BigInteger)
-        ).where(MatchProject.campaign_id == campaign_id)
+        select(cast(func.coalesce(func.sum(promised + MatchProject.used), 0), BigInteger))
+        .join(Campaign, Campaign.id == MatchProject.campaign_id)
+        .where(MatchProject.campaign_id == campaign_id)
     )
     return int(total or 0)
 
@@ -165,12 +168,16 @@ async def use(session: AsyncSession, campaign_id: str) -> tuple[Matched, ...]:
     What becomes free is passed on first, so that paid pledges of this campaign that wait get their turn. Lump sums are
     checked a last time against what was collected. The caller posts each with domain.postings.match_used. Nothing is
     promised to the campaign from now on; a second call answers nothing.
+
+    Of calls in doubt (db.match_due.in_doubt) nothing is used: what they have reserved for paid pledges waits until the
+    bank has decided, and this is called once more then.
     """
     calls = await _undecided(session, campaign_id)
     if not calls:
         return ()
     here = MatchReservation.campaign_id == campaign_id
     is_paid = exists().where(Pledge.id == MatchReservation.pledge_id, Pledge.state.in_(PAID))
+    doubtful = await match_due.in_doubt(session, [each.id for each in calls])
     undue = await _lumps_not_due(session, campaign_id, calls)
     await match_queue.free(
         session,
@@ -182,13 +189,14 @@ async def use(session: AsyncSession, campaign_id: str) -> tuple[Matched, ...]:
         ),
     )
     await match_queue.settle(session, calls)
-    used = await match_queue.use_up(session, calls, here, MatchReservation.amount > 0)
+    sound = [each for each in calls if each.id not in doubtful]
+    used = await match_queue.use_up(session, sound, here, MatchReservation.amount > 0)
     # Those that still wait have waited in vain.
-    await match_queue.free(session, calls, here)
-    await _decide(session, campaign_id, calls)
+    await match_queue.free(session, sound, here)
+    await _decide(session, campaign_id, sound)
     return tuple(
         Matched(call_id=call.id, amount=used[call.id], currency=match_queue.terms_of(call).currency)
-        for call in calls
+        for call in sound
         if used[call.id]
     )
 
@@ -210,21 +218,41 @@ async def give_back(session: AsyncSession, campaign_id: str, amounts: Sequence[M
     The caller posts each with domain.postings.match_returned. Raises InsufficientFunds for more than was used.
     """
     given = {each.call_id: each.amount for each in amounts if each.amount}
-    calls = await match_queue.lock(
-        session, select(MatchCall.id).where(match_queue.among(_CALL, given))
-    )
+    locked = {each.id: each for each in await lock_for_return(session, campaign_id)}
     known = {each.call_id: each for each in await used(session, campaign_id)}
-    for call in calls:
-        amount, had = given[call.id], known.get(call.id)
+    for call_id, amount in given.items():
+        had = known.get(call_id)
         if had is None or amount > had.amount:
-            held = format_money(had.amount if had else 0, match_queue.terms_of(call).currency)
-            raise InsufficientFunds(f"{campaign_id} has used {held} of {call.id}")
+            held = format_money(had.amount, had.currency) if had else "nothing"
+            raise InsufficientFunds(f"{campaign_id} has used {held} of {call_id}")
+    calls = [locked[call_id] for call_id in sorted(given)]
+    for call in calls:
+        amount = given[call.id]
         match_queue.book(call, used=-amount)
         await match_queue.book_project(
             session, call.id, campaign_id, used=-amount, given_back=amount
         )
     await session.flush()
     await match_queue.settle(session, calls)
+
+
+async def lock_for_return(session: AsyncSession, campaign_id: str) -> list[MatchCall]:
+    """Locks the calls whose money the campaign has used, their paths first: what a closed one gets back goes on from it.
+
+    To be called before users and ledger accounts are locked. Nobody who holds the path of a call waits for a campaign or
+    for a pledge, so their paths may be locked after pledges.
+    """
+    ids = [each.call_id for each in await used(session, campaign_id)]
+    await session.execute(
+        select(Path.id).where(Path.id.in_(ids)).order_by(Path.id).with_for_update()
+    )
+    return await match_queue.lock(
+        session,
+        _calls_of(
+            MatchProject.campaign_id == campaign_id,
+            or_(MatchProject.used > 0, MatchProject.decided_at.is_(None)),
+        ),
+    )
 
 
 async def used(session: AsyncSession, campaign_id: str) -> tuple[Matched, ...]:
@@ -252,7 +280,6 @@ async def involved(session: AsyncSession, campaign_id: str) -> tuple[str, ...]:
 
 
 _PLEDGE = assume("InstrumentedAttribute[str]", MatchReservation.pledge_id)
-_CALL = MatchCall.id
 _ACCEPTED = MatchProject.state == ProjectState.ACCEPTED
 
 
@@ -260,10 +287,13 @@ async def _undecided(session: AsyncSession, campaign_id: str) -> list[MatchCall]
     """The calls that the campaign is accepted in and has not been decided for, locked."""
     return await match_queue.lock(
         session,
-        select(MatchProject.call_id).where(
-            MatchProject.campaign_id == campaign_id, _ACCEPTED, MatchProject.decided_at.is_(None)
-        ),
+        _calls_of(MatchProject.campaign_id == campaign_id, MatchProject.decided_at.is_(None)),
     )
+
+
+def _calls_of(*conditions: ColumnElement[bool]) -> Select[str]:
+    """Calls in which campaigns that meet the conditions were accepted."""
+    return select(MatchProject.call_id).where(_ACCEPTED, *conditions)
 
 
 async def _projects(
@@ -335,14 +365,12 @@ async def _lump(
     )
     if await session.scalar(select(there)):
         return 0
-    backers = 0
-    if offer.at_backers is not None:
-        backers = await _backers(
-            session,
-            project.campaign_id,
-            offer.at_backers,
-            or_(Pledge.state.in_(STANDING), Pledge.id == pledge.pledge_id),
-        )
+    backers = await match_due.backers(
+        session,
+        project.campaign_id,
+        offer.at_backers or 0,
+        or_(Pledge.state.in_(STANDING), Pledge.id == pledge.pledge_id),
+    )
     pledged = now.pledged + pledge.amount
     if not offer.lump_is_due(goal=now.goal, pledged=pledged, backers=backers):
         return 0
@@ -354,19 +382,6 @@ async def _lump(
         left=call.budget.left,
     )
     return await _enqueue(session, call, project, offer.lump, amount, None)
-
-
-async def _backers(
-    session: AsyncSession, campaign_id: str, most: int, *conditions: ColumnElement[bool]
-) -> int:
-    """How many different people have pledged, counted up to `most`."""
-    some = (
-        select(Pledge.backer_id)
-        .where(Pledge.campaign_id == campaign_id, *conditions)
-        .distinct()
-        .limit(most)
-    )
-    return int(await session.scalar(select(func.count()).select_from(some.subquery())) or 0)
 
 
 async def _enqueue(
@@ -429,26 +444,10 @@ async def _lumps_not_due(
     session: AsyncSession, campaign_id: str, calls: Sequence[MatchCall]
 ) -> list[str]:
     """Calls whose lump sum what was collected is not enough for."""
-    found = []
-    for call in calls:
-        offer = match_queue.terms_of(call).offer
-        if offer.mode is not Mode.LUMP:
-            continue
-        paid = Pledge.state.in_(PAID)
-        collected = await session.scalar(
-            select(
-                cast(func.coalesce(func.sum(Pledge.paid - Pledge.refunded), 0), BigInteger)
-            ).where(Pledge.campaign_id == campaign_id, paid)
-        )
-        goal = await session.scalar(
-            select(cast(cast(Campaign.terms["goal"], Text), BigInteger)).where(
-                Campaign.id == campaign_id
-            )
-        )
-        backers = await _backers(session, campaign_id, offer.at_backers or 1, paid)
-        if not offer.lump_is_due(goal=int(goal or 0), pledged=int(collected or 0), backers=backers):
-            found.append(call.id)
-    return found
+    offers = {each.id: match_queue.terms_of(each).offer for each in calls}
+    lumps = {each: offer for each, offer in offers.items() if offer.mode is Mode.LUMP}
+    due = await match_due.lumps_due(session, campaign_id, lumps, PAID)
+    return sorted(set(lumps) - due)
 
 
 async def _decide(session: AsyncSession, campaign_id: str, calls: Sequence[MatchCall]) -> None:

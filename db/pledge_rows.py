@@ -9,20 +9,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any, Self
 
-from sqlalchemy import case, exists, select, update
+from sqlalchemy import ColumnElement, case, exists, func, null, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
 
 from db import campaign_seats, match_rows
 from db.admission import Admitted, Arrival, admit
 from db.pledge_states import facts_of, now_of
 from db.tables import Campaign, MatchProject, Path, Payment, Pledge, SavedCard
 from domain.campaign import LATE_PLEDGES, OPEN_FOR_PLEDGES, CampaignTerms
-from domain.errors import CurrencyMismatch, InvalidInput, NotFound, WrongPhase
+from domain.campaign_delivery import require_in_time
+from domain.errors import CurrencyMismatch, InvalidInput, LimitReached, NotFound, WrongPhase
 from domain.ids import new_id
 from domain.match_call import ProjectState
 from domain.model import Message
@@ -74,6 +76,8 @@ class Ground:
     matched: bool
     """Whether match calls may add to its pledges."""
     items: Sequence[Item]
+    deliver_by: date | None
+    """The latest delivery that was promised, of a campaign that has succeeded."""
 
     @property
     def late(self) -> bool:
@@ -122,15 +126,20 @@ class AlreadyPlaced(Exception):
 
 
 async def ground(
-    session: AsyncSession, campaign_id: str, arrival: Arrival, *, late: bool = False
+    session: AsyncSession,
+    campaign_id: str,
+    arrival: Arrival,
+    *,
+    late: bool = False,
+    backer_id: str | None = None,
 ) -> Ground:
     """The campaign while it takes pledges; with `late` also one that has succeeded and takes late ones.
 
-    Raises NotFound, WrongPhase, TooLate.
+    Pledges to it of one `backer_id` come one after the other. Raises NotFound, WrongPhase, TooLate.
     """
     phases = OPEN_FOR_PLEDGES | (LATE_PLEDGES if late else frozenset())
     admitted = await admit(session, campaign_id, arrival, phases=phases, deadline=PLEDGING)
-    found = await _ground(session, admitted)
+    found = await _ground(session, admitted, backer_id)
     if found.late and not found.terms.late_pledges:
         raise WrongPhase(
             "this campaign takes no late pledges",
@@ -140,7 +149,7 @@ async def ground(
     return found
 
 
-async def _ground(session: AsyncSession, admitted: Admitted) -> Ground:
+async def _ground(session: AsyncSession, admitted: Admitted, backer_id: str | None) -> Ground:
     path = admitted.path
     matched = exists().where(
         MatchProject.campaign_id == path.id,
@@ -149,7 +158,13 @@ async def _ground(session: AsyncSession, admitted: Admitted) -> Ground:
     )
     row = (
         await session.execute(
-            select(Campaign.terms, Campaign.round, matched).where(Campaign.id == path.id)
+            select(
+                Campaign.terms,
+                Campaign.round,
+                matched,
+                Campaign.deliver_by,
+                _turn(path.id, backer_id),
+            ).where(Campaign.id == path.id)
         )
     ).first()
     if row is None:
@@ -161,7 +176,18 @@ async def _ground(session: AsyncSession, admitted: Admitted) -> Ground:
         round=row[1],
         matched=bool(row[2]),
         items=await campaign_seats.items_of(session, path.id),
+        deliver_by=row[3],
     )
+
+
+def _turn(campaign_id: str, backer_id: str | None) -> ColumnElement[None]:
+    """Waits, until the transaction ends, for whoever pledges for the same person at the same moment.
+
+    What they have begun is counted by a later statement, whose snapshot is taken after this wait.
+    """
+    if backer_id is None:
+        return null()
+    return func.pg_advisory_xact_lock(func.hashtextextended(f"{campaign_id}/{backer_id}", 0))
 
 
 async def place(
@@ -175,11 +201,14 @@ async def place(
 ) -> Placed:
     """A new pledge with its seats, its page to be and what match calls add to it.
 
-    Raises AlreadyPlaced for a repeated request, CurrencyMismatch, InvalidInput, BelowPrice, OutOfStock.
+    Raises AlreadyPlaced for a repeated request, CurrencyMismatch, InvalidInput, BelowPrice, OutOfStock, LimitReached,
+    and TooLate for a late pledge whose delivery would be late already.
     """
     _require_method(on, wish.method)
     selection, cost = agreed(on, on.items, wish)
-    row, page = await _insert(
+    if on.late:
+        require_in_time(on.deliver_by, _chosen(on, selection), on.at)
+    row, page, unpaid = await _insert(
         session,
         on,
         wish,
@@ -203,6 +232,13 @@ async def place(
         },
         provider,
     )
+    most = on.terms.policy.unpaid_each
+    if unpaid >= most:
+        raise LimitReached(
+            f"{unpaid} pledges that you have begun are not paid yet",
+            field="campaign_id",
+            accepted=f"at most {most} at a time; pay or cancel one of them first",
+        )
     await campaign_seats.take(session, on.path.id, cost.seats)
     matched = 0
     if on.matched and not on.late:
@@ -210,6 +246,13 @@ async def place(
             session, facts_of(row), await now_of(session, on.path.id, on.terms.goal)
         )
     return Placed(pledge=row, page=page, title=on.terms.title, matched=matched)
+
+
+def _chosen(on: Ground, selection: Selection) -> dict[str, Item]:
+    """What is chosen, by the field of the request that names it."""
+    by_number = {each.number: each for each in on.items}
+    found = {f"add_ons[{n}]": by_number[each.number] for n, each in enumerate(selection.add_ons)}
+    return found if selection.tier is None else {"tier": by_number[selection.tier.number], **found}
 
 
 def _require_method(on: Ground, method: Method) -> None:
@@ -256,8 +299,11 @@ def window(on: Ground, method: Method) -> datetime:
 
 async def _insert(
     session: AsyncSession, on: Ground, wish: NewWish, values: dict[str, Any], provider: str
-) -> tuple[Pledge, SavedCard | Payment]:
-    """The pledge and its card or payment, which point at each other, in one statement."""
+) -> tuple[Pledge, SavedCard | Payment, int]:
+    """The pledge and its card or payment, which point at each other, in one statement.
+
+    Also answers how many pledges of the same person to this campaign were begun before and are not paid.
+    """
     pledge_id = values["id"]
     common = {
         "payer_id": values["backer_id"],
@@ -277,13 +323,23 @@ async def _insert(
         common |= {"status": PaymentState.REQUESTED}
         statement, page = insert(Payment).values(common), Payment(**common)
         values = {**values, "payment_id": page.id}
+    before = aliased(Pledge)
+    unpaid = select(func.count()).where(
+        before.campaign_id == on.path.id,
+        before.backer_id == values["backer_id"],
+        before.state == _S.INITIATED,
+    )
     try:
-        made = await session.scalars(
-            insert(Pledge).values(values).add_cte(statement.cte("page")).returning(Pledge)
+        made = await session.execute(
+            insert(Pledge)
+            .values(values)
+            .add_cte(statement.cte("page"))
+            .returning(Pledge, unpaid.scalar_subquery())
         )
     except IntegrityError as known:
         raise AlreadyPlaced from known
-    return made.one(), page
+    row, count = made.one()
+    return row, page, count
 
 
 async def presented(session: AsyncSession, page: Page, reference: str, checkout_url: str) -> None:

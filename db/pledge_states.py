@@ -26,6 +26,16 @@ class NewEvent(Message):
     summary: str
 
 
+def dropped(pledge: Pledge, why: str) -> NewEvent:
+    """What a backer reads when their pledge is dropped."""
+    return NewEvent(
+        pledge_id=pledge.id,
+        key=f"{pledge.id}/dropped",
+        kind="dropped",
+        summary=f"{why}; the pledge is dropped",
+    )
+
+
 def move(pledge: Pledge, wanted: PledgeState) -> None:
     """Takes the locked pledge to another state. Raises WrongPhase for an arrow that is not there."""
     require_next(pledge.state, wanted)

@@ -18,7 +18,9 @@ PLEDGING = "pledging"
 FIXING = "fixing"
 SLOW_FUNDS = "slow_funds"
 FINAL_CHARGES_SECONDS = 3_600
-"""After the last moment for mending: by then the stories of failed charges, at most tens of thousands, have tried once more."""
+"""The least time, after the last moment for mending, in which the stories of failed charges try once more."""
+CALLS_OF_A_DROP = 3
+"""Last try, cancellation and release of the card: what ends a pledge whose charge was never mended."""
 _LONGEST_WAIT = timedelta(hours=1)
 
 _CANCEL = "initiator: cancel"
@@ -75,6 +77,25 @@ def with_match(terms: CampaignTerms, timer: Deadline, promised: Sequence[Promise
     if timer.name not in (FIXING, SLOW_FUNDS):
         return timer
     return timer.model_copy(update={"postings": _match_used(terms, promised)})
+
+
+def final_charges_seconds(failed: int, rate_per_second: int) -> int:
+    """How long the last tries of so many failed charges may take: twice as long as their calls do at the provider's rate.
+
+    Others use the rate as well, and the parts of a campaign differ in size. A rate of 0 is none.
+    """
+    calls = CALLS_OF_A_DROP * failed
+    needed = -(-2 * calls // rate_per_second) if rate_per_second else 0
+    return max(FINAL_CHARGES_SECONDS, needed)
+
+
+def with_final_charges(timer: Deadline, failed: int, rate_per_second: int) -> Deadline:
+    """The timer of the collection with time enough for the last tries of so many; one that was put off stays."""
+    seconds = final_charges_seconds(failed, rate_per_second)
+    if timer.name != FIXING or not 0 < timer.grace_seconds < seconds:
+        return timer
+    update = {"grace_seconds": seconds, "outcome": _after_last_tries(seconds)}
+    return timer.model_copy(update=update)
 
 
 def put_off(overdue: Deadline, at: datetime) -> Deadline:
@@ -145,14 +166,19 @@ def _fixing(terms: CampaignTerms, due_at: datetime, promised: Sequence[Promised]
         name=FIXING,
         due_at=due_at,
         stopped_by=(_PAY, _CANCEL, _BAN),
-        outcome=(
-            "Pledges whose charge has still failed are dropped, and it is decided whether enough "
-            "is collected. If so, match calls add what is reserved for the pledges that are left; "
-            "what the dropped ones set free may come on top."
-        ),
+        outcome=_after_last_tries(FINAL_CHARGES_SECONDS),
         postings=_match_used(terms, promised),
         event=Event.COLLECTED,
         grace_seconds=FINAL_CHARGES_SECONDS,
+    )
+
+
+def _after_last_tries(seconds: int) -> str:
+    return (
+        f"Charges that have still failed are tried a last time, for {seconds // 60} minutes at most; "
+        "then pledges whose charge has failed are dropped, and it is decided whether enough is "
+        "collected. If so, match calls add what is reserved for the pledges that are left; what the "
+        "dropped ones set free may come on top."
     )
 
 

@@ -6,7 +6,7 @@ has been released, so that late pledges, lost chargebacks and single refunds nee
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 
 from pydantic import Field
@@ -23,9 +23,10 @@ from domain.campaign import (
     Trigger,
 )
 from domain.deadlines import Deadline, PlannedPosting, planned
-from domain.errors import InvalidInput, WrongPhase
+from domain.errors import InvalidInput, TooLate, WrongPhase
 from domain.model import BasisPoints, Instant, Message
 from domain.money import basis_points_of, split
+from domain.pledge import Item
 from domain.postings import JournalEntry, Share
 
 DISBURSAL = "disbursal"
@@ -75,7 +76,7 @@ class Delivery(Message):
     parts: tuple[Part, ...]
     succeeded_at: Instant
     deliver_by: date | None = None
-    """The latest delivery that was promised; None when nothing was."""
+    """The latest delivery that was promised, late pledges included; None when nothing was."""
     owed: int = Field(default=0, ge=0)
     """Rewards that have not been shipped."""
     owed_amount: int = Field(default=0, ge=0)
@@ -294,6 +295,23 @@ def next_vote(terms: CampaignTerms, deliver_by: date, last: datetime | None) -> 
     policy = terms.policy
     late = end_of(deliver_by) + timedelta(seconds=policy.late_vote_seconds)
     return late if last is None else max(late, last + timedelta(seconds=policy.vote_again_seconds))
+
+
+def require_in_time(deliver_by: date | None, chosen: Mapping[str, Item], at: datetime) -> None:
+    """Raises TooLate for a late pledge once the delivery is late, or for what was expected to be delivered before `at`.
+
+    `deliver_by` is the latest delivery that was promised so far; `chosen` goes by the field of the request.
+    """
+    days = {"deliver_by": deliver_by, **{field: each.deliver_on for field, each in chosen.items()}}
+    for field, day in days.items():
+        if day is not None and at >= end_of(day):
+            raise TooLate(
+                f"it was to be delivered by {day.isoformat()}; no late pledges are taken for it",
+                field=field,
+                accepted="something that is still to be delivered"
+                if field in chosen
+                else f"a late pledge before {end_of(day).isoformat()}",
+            )
 
 
 def end_of(day: date) -> datetime:

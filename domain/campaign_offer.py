@@ -22,8 +22,6 @@ class OfferedItem(Item):
     """A tier or an add-on as its creator describes it."""
 
     description: str = ""
-    deliver_on: date | None = None
-    """Estimated delivery."""
 
 
 def default_tranches(kind: Kind) -> tuple[Tranche, ...]:

@@ -84,6 +84,8 @@ class Event(StrEnum):
     SPENDING_LAPSED = "spending_lapsed"
     CHARGED_BACK = "charged_back"
     """The sponsor's bank keeps what it has taken back."""
+    RESUMED = "resumed"
+    """The bank has decided, and what has waited for it goes where it belongs."""
 
 
 _P = Phase
@@ -105,6 +107,7 @@ TRANSITIONS: dict[tuple[Phase, Event], frozenset[Phase]] = {
     (_P.OPEN, Event.TIME_UP): _CLOSES,
     (_P.OPEN, Event.CLOSED): _CLOSES,
     (_P.OPEN, Event.CHARGED_BACK): _CLOSES,
+    (_P.OPEN, Event.RESUMED): frozenset({_P.OPEN}),
     (_P.OPEN, Event.CANCELLED): frozenset({_P.CANCELLED}),
     (_P.CLOSED, Event.SPENDING_APPROVED): _CLOSES,
     (_P.CLOSED, Event.SPENDING_REFUSED): _CLOSES,
@@ -112,6 +115,7 @@ TRANSITIONS: dict[tuple[Phase, Event], frozenset[Phase]] = {
     (_P.CLOSED, Event.SETTLED): _CLOSES,
     (_P.CLOSED, Event.SETTLEMENT_OVERDUE): _CLOSES,
     (_P.CLOSED, Event.CHARGED_BACK): _CLOSES,
+    (_P.CLOSED, Event.RESUMED): _CLOSES,
 }
 """The whole state machine of the path."""
 

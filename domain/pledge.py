@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import date
 from enum import StrEnum
 
 from pydantic import Field
@@ -91,7 +92,7 @@ NEXT: Mapping[PledgeState, frozenset[PledgeState]] = {
     _S.CANCELLED: frozenset({_S.REFUNDING}),
     _S.RELEASED: frozenset({_S.REFUNDING}),
     _S.DROPPED: frozenset({_S.COLLECTED, _S.REFUNDING}),
-    _S.REFUNDED: frozenset({_S.REFUNDING, _S.CHARGED_BACK}),
+    _S.REFUNDED: frozenset({_S.REFUNDING}),
     # Another payment of it may still come.
     _S.CHARGED_BACK: frozenset({_S.REFUNDING}),
 }
@@ -148,6 +149,8 @@ class Item(Message):
     """Zone -> cost per piece; empty when nothing is shipped."""
     for_tiers: tuple[int, ...] = ()
     on_sale: bool = True
+    deliver_on: date | None = None
+    """Estimated delivery."""
 
 
 class Chosen(Message):

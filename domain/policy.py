@@ -248,6 +248,13 @@ class CampaignPolicy(Message):
     """How often what late pledges have brought is released along with the parts that are reached (Kickstarter: weekly)."""
     received_seconds: Annotated[int, Field(ge=1, le=180 * _DAY)] = 30 * _DAY
     """How long after the shipping a backer may say that nothing has come; silence counts as received."""
+    claim_least_amount: Annotated[int, Field(ge=1, le=10**9)] = 1_000
+    """Least sum, in minor units, of what a stopped campaign's creator pays later that is shared among its backers, unless
+    it is all that they are short of."""
+    claim_wait_seconds: Annotated[int, Field(ge=0, le=730 * _DAY)] = 90 * _DAY
+    """How long a smaller sum waits for more; then it is shared all the same."""
+    unpaid_each: Annotated[int, Field(ge=1, le=100)] = 5
+    """How many pledges one person may have begun and not paid: each of them keeps seats from others."""
     run_shards: Annotated[int, Field(ge=1, le=16)] = 2
     """In how many parts the pledges are charged, closed and sent back at the same time."""
     fee_basis_points: BasisPoints = 500

@@ -29,6 +29,7 @@ class EntryKind(StrEnum):
     REFUND_TO_BALANCE = "refund_to_balance"
     CLAWBACK = "clawback"
     CLAIM = "claim"
+    CLAIM_PAID = "claim_paid"
     NETTING = "netting"
     PAYOUT = "payout"
     PAYOUT_PAID = "payout_paid"

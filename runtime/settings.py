@@ -110,6 +110,8 @@ class Settings(BaseSettings):
     """Period of the schedule that re-delivers inbox rows nobody consumed."""
     payouts_every_seconds: Annotated[int, Field(ge=1, le=86_400)] = 3_600
     """Period of the schedule that gathers what is due per payee."""
+    claims_every_seconds: Annotated[int, Field(ge=1, le=86_400)] = 86_400
+    """Period of the schedule that passes on what creators of stopped campaigns have paid of what they owe."""
 
     shortest_window_seconds: Annotated[int, Field(ge=1, le=86_400)] = 86_400
     """Least length of a window that the initiator of a path chooses for it."""

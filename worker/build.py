@@ -15,6 +15,7 @@ from activities.accounts import Accounts
 from activities.ballots import Ballots
 from activities.campaigns import Campaigns
 from activities.chargebacks import Chargebacks
+from activities.claims import Claims
 from activities.contests import Contests
 from activities.housekeeping import Housekeeping
 from activities.in_kind import HelpInKind
@@ -46,7 +47,7 @@ from workflows.pledge_run import PledgeRun
 from workflows.refund import Refund
 from workflows.sale import Sale
 from workflows.tender import Tender
-from workflows.upkeep import GatherPayouts, KeepHouse, PledgeIntake, RedeliverInbox
+from workflows.upkeep import GatherPayouts, KeepHouse, PassOnClaims, PledgeIntake, RedeliverInbox
 
 WORKFLOWS: Sequence[type] = (
     Sale,
@@ -67,6 +68,7 @@ WORKFLOWS: Sequence[type] = (
     GatherPayouts,
     RedeliverInbox,
     PledgeIntake,
+    PassOnClaims,
     KeepHouse,
 )
 
@@ -114,6 +116,7 @@ def activities(
         database,
         temporal,
         payout_at_once=settings.payout_policy.availability_seconds == 0,
+        rate_per_second=settings.provider_rate_per_second,
     )
     match_calls = MatchCalls(database, temporal, payout_at_once=sales.payout_at_once)
     in_kind = HelpInKind(database, temporal, payout_at_once=sales.payout_at_once)
@@ -154,6 +157,7 @@ def activities(
         ballots.retally,
         redelivery.redeliver,
         intake.take_in,
+        Claims(database, temporal).pass_on,
         Housekeeping(database).forget,
     ]
 

@@ -29,7 +29,7 @@ from runtime import search_attributes
 from runtime.leaving import leave
 from runtime.settings import Settings, settings
 from runtime.temporal import connect
-from workflows.upkeep import GatherPayouts, KeepHouse, PledgeIntake, RedeliverInbox
+from workflows.upkeep import GatherPayouts, KeepHouse, PassOnClaims, PledgeIntake, RedeliverInbox
 
 _DAY_SECONDS = 86_400
 _MINUTE_SECONDS = 60
@@ -83,7 +83,14 @@ async def register_schedules(client: Client, settings: Settings) -> None:
         task_queue=queue,
         static_summary="Forget old keys and rejected webhooks",
     )
+    pass_on = ScheduleActionStartWorkflow(
+        PassOnClaims.run,
+        id=f"{queue}-pass-on-claims",
+        task_queue=queue,
+        static_summary="Pass on what backers of stopped campaigns are owed",
+    )
     await register_intake(client, settings)
+    await _schedule(client, f"{queue}-claims", pass_on, settings.claims_every_seconds)
     await _schedule(client, f"{queue}-housekeeping", keep_house, _DAY_SECONDS)
     await _schedule(client, payout_schedule(queue), gather, settings.payouts_every_seconds)
     await _schedule(

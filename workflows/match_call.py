@@ -7,6 +7,7 @@ is promised to nobody. The legal transitions are domain.match_call.TRANSITIONS.
 
 from __future__ import annotations
 
+import asyncio
 from datetime import datetime
 
 from temporalio import workflow
@@ -14,7 +15,7 @@ from temporalio.exceptions import ApplicationError
 
 with workflow.unsafe.imports_passed_through():
     from activities.match_calls import MatchCalls
-    from activities.options import MONEY
+    from activities.options import MONEY, UPKEEP
     from domain.errors import DomainError, Forbidden, WrongPhase
     from domain.match_call import Event, Phase, require_event
     from domain.match_call_messages import CallAct, CallEnd, CallStart, CallStep
@@ -33,6 +34,8 @@ class MatchCall(Story[CallAct]):
         self.start = start
         self.initiator = start.sponsor_id
         self.decided = False
+        self.was_paused = False
+        """Whether campaigns may have waited for the bank."""
 
     @workflow.run
     async def run(self, start: CallStart) -> CallEnd:
@@ -87,6 +90,27 @@ class MatchCall(Story[CallAct]):
         self.decided = True
         if self.stands_in(Phase.CLOSED):
             self.moves += 1
+        if self.was_paused and not self.paused:
+            # It may have been decided by books in which the pause had not ended yet.
+            self.errands.append(asyncio.create_task(self.serve_those_who_waited()))
+
+    @workflow.signal
+    def pause(self) -> None:
+        """The bank has taken the budget back for the moment: nothing is promised, and nothing doubtful handed over."""
+        self.was_paused = True
+        super().pause()
+
+    @workflow.signal
+    def resume(self, standing: Standing) -> None:
+        """The bank has decided: campaigns that have succeeded meanwhile get what has waited for them."""
+        super().resume(standing)
+        self.errands.append(asyncio.create_task(self.serve_those_who_waited()))
+
+    async def serve_those_who_waited(self) -> None:
+        """What has waited for the bank goes where it belongs, if the call still holds anything."""
+        await self.bring_about(
+            Event.RESUMED, over=lambda: not self.stands_in(Phase.OPEN, Phase.CLOSED)
+        )
 
     @workflow.update
     async def fund(self, act: CallAct) -> Standing:
@@ -200,7 +224,7 @@ class MatchCall(Story[CallAct]):
                 subject=subject,
             ),
             summary=f"{event.replace('_', ' ').capitalize()}{about}",
-            **MONEY,
+            **(UPKEEP if event == Event.RESUMED else MONEY),
         )
 
     def allow(self, phase: str, event: str) -> None:

@@ -6,6 +6,7 @@ from temporalio import workflow
 from temporalio.workflow import ParentClosePolicy
 
 with workflow.unsafe.imports_passed_through():
+    from activities.claims import Claims
     from activities.housekeeping import Housekeeping
     from activities.options import INTAKE, UPKEEP
     from activities.payouts import Payouts
@@ -13,6 +14,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.redelivery import Redelivery
     from domain.campaign_messages import TakenIn
     from domain.cases import PayoutCase
+    from domain.claims import PassedOn
     from domain.payments import DuePage, Forgotten, Redelivered
     from runtime.temporal import start_attributes
     from workflows.names import payout_workflow_id
@@ -65,6 +67,20 @@ class PledgeIntake:
         return await workflow.execute_activity_method(
             PledgeIntakes.take_in, summary="Take in news of pledges", **INTAKE
         )
+
+
+@workflow.defn(name="PassOnClaims")
+class PassOnClaims:
+    """Passes on what creators of stopped campaigns have paid of what they owe their backers."""
+
+    @workflow.run
+    async def run(self) -> PassedOn:
+        done = await workflow.execute_activity_method(
+            Claims.pass_on, summary="Pass on what backers are owed", **UPKEEP
+        )
+        if done.left:
+            workflow.continue_as_new()
+        return done
 
 
 @workflow.defn(name="KeepHouse")

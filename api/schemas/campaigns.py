@@ -7,12 +7,12 @@ from typing import Self
 
 from pydantic import Field
 
-from api.schemas.base import Body, MoneyView, Utc, View
+from api.schemas.base import Body, MoneyView, Page, Utc, View
 from api.schemas.campaign_drafts import QuestionIn
 from api.schemas.tenders import Reason
 from db.admission import due_of
 from db.queries.campaigns import CampaignRows, RunRows, StatsRows, Totals
-from db.tables import Campaign, CampaignItem, CampaignTranche, Path
+from db.tables import Campaign, CampaignItem, CampaignTranche, Path, User
 from domain.campaign import (
     CampaignTerms,
     Funding,
@@ -26,6 +26,7 @@ from domain.campaign import (
 )
 from domain.campaign_deadlines import PLEDGING
 from domain.campaign_messages import Progress, RunGoal
+from domain.ids import UserId
 from domain.pledge import ItemKind, Method
 
 
@@ -330,3 +331,21 @@ class StatsView(View):
                 for tier, pledges, amount in rows.tiers
             ],
         )
+
+
+class BackerView(View):
+    """Somebody who backs a campaign and has agreed to be named."""
+
+    id: UserId
+    display_name: str = Field(examples=["Lin Mei"])
+
+    @classmethod
+    def of(cls, user: User) -> Self:
+        """The view of a backer."""
+        return cls(id=user.id, display_name=user.display_name)
+
+
+class BackersView(Page[BackerView]):
+    """Who backs a campaign."""
+
+    anonymous: int = Field(description="People besides them who do not want to be named.")

@@ -36,7 +36,11 @@ Reason = Annotated[Remark, StringConstraints(min_length=1)]
 
 
 class OfferIn(Body):
-    """By which rule pledges are matched; amounts in minor units of the budget's currency."""
+    """By which rule pledges are matched; amounts in minor units of the budget's currency.
+
+    Only pledges made after the campaign was accepted are matched. A fixed sum is for the campaign as a whole: earlier
+    pledges count towards it.
+    """
 
     mode: Mode = Mode.PER_PLEDGE
     factor_basis_points: int = Field(

@@ -16,6 +16,7 @@ from db.tables.campaigns import (
     SavedCard,
 )
 from db.tables.chargebacks import Chargeback
+from db.tables.claims import ClaimRound, ClaimShare
 from db.tables.contests import (
     Contest,
     Entry,
@@ -61,6 +62,8 @@ __all__ = [
     "CampaignTranche",
     "CampaignUpdate",
     "Chargeback",
+    "ClaimRound",
+    "ClaimShare",
     "Contest",
     "Entry",
     "EntryRevision",

@@ -117,6 +117,12 @@ class Pledge(Base):
             "id",
             postgresql_where=text("to_refund IS NOT NULL"),
         ),
+        Index(
+            "ix_pledges_anonymous",
+            "campaign_id",
+            "backer_id",
+            postgresql_where=text("anonymous"),
+        ),
     )
 
     id: Mapped[str] = mapped_column(primary_key=True)

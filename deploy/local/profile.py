@@ -22,6 +22,7 @@ _DEFAULTS = {
     "BAIGONG_ADMIN_SUBJECTS": "admin",
     "BAIGONG_PAYOUT_POLICY__AVAILABILITY_SECONDS": "0",
     "BAIGONG_PAYOUT_POLICY__MIN_INTERVAL_SECONDS": "0",
+    "BAIGONG_CLAIMS_EVERY_SECONDS": "60",
     # Paths may be so short that their whole story fits into a demonstration.
     "BAIGONG_SHORTEST_WINDOW_SECONDS": "1",
     "BAIGONG_CONTEST_POLICY__GRACE_SECONDS": "1",

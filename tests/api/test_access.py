@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-
 import httpx
 import pytest
 
@@ -110,9 +108,9 @@ def test_the_table_is_complete() -> None:
     assert set().union(*TABLE.values()) == set(Relation)
 
 
-@pytest.mark.parametrize(("action", "relation"), itertools.product(Action, Relation))
-def test_each_cell(action: Action, relation: Relation) -> None:
-    assert allowed(action, {relation}) is (relation in TABLE[action])
+@pytest.mark.parametrize("action", Action)
+def test_each_cell(action: Action) -> None:
+    assert {each for each in Relation if allowed(action, {each})} == set(TABLE[action])
     assert allowed(action, set()) is False
 
 

@@ -42,7 +42,8 @@ from tests.servers import free_port, migrate
 from tests.stories.crowd import CURRENCY, campaign
 
 PLEDGES = 2_000
-BACKERS = 200
+BACKERS = PLEDGES // 4
+"""Fewer pledges each than one person may have begun and not paid at a time."""
 CLIENTS = 16
 GOAL = 100
 _READY_SECONDS = 90

@@ -246,6 +246,21 @@ async def test_lump_sums(field: Field) -> None:
     }
 
 
+async def test_pledges_made_before_the_acceptance(field: Field) -> None:
+    """They are not matched, and stay so when they grow; towards a fixed sum they count, with the next pledge."""
+    campaign = field.campaign()
+    early, _ = await field.pledge(campaign, 300)
+    call, fixed = field.call(), field.call(lump(lump=900, at_backers=2))
+    field.accept(call, campaign)
+    field.accept(fixed, campaign)
+    assert await field.matched(campaign) == 0
+    assert await field.reprice(early, 500) == 0
+    _, reserved = await field.pledge(campaign, 200, pledged=500)
+    assert reserved == 200 + 900
+    assert field.amounts(call) == [("reserved", 200, 200)]
+    assert sum(each.amount for each in await field.use(campaign)) == 1_100
+
+
 async def test_nobody_is_matched_by_their_own_money(field: Field) -> None:
     creator, sponsor, other_account = field.people(3)
     campaign = field.campaign(creator)

@@ -67,7 +67,9 @@ CASES = {
     "campaign_stopped",
     "campaign_failed",
     "pledge_mended",
+    "pledge_dropped",
     "pledge_run_collect",
+    "pledge_intake",
 }
 
 

@@ -16,15 +16,17 @@ from psycopg.types.json import Jsonb
 from sqlalchemy import select
 
 from db import match_rows
+from db.campaign_counts import counted
 from db.engine import Database
 from db.match_rows import CampaignNow, Matched, PledgeFacts
 from db.tables import MatchCall, Path
-from domain.campaign import CampaignTerms, Funding
+from domain.campaign import CampaignTerms, Count, Funding
 from domain.campaign import Kind as CampaignKind
 from domain.campaign import Rules as CampaignRules
 from domain.ids import new_id
 from domain.match_call import Budget, CallTerms, Mode, Offer, Phase, Rules, SponsorKind
 from domain.match_call_deadlines import phase_deadlines
+from domain.pledge import PAID
 from domain.policy import CampaignPolicy, MatchPolicy, RefundPolicy
 from tests.stories.voters import new_users
 
@@ -231,9 +233,58 @@ class Field:
             return await match_rows.free_pledges(session, [each.pledge_id for each in pledges])
 
     async def use(self, campaign_id: str) -> tuple[Matched, ...]:
-        """The campaign succeeds."""
+        """The campaign succeeds: nothing was counted for it that is not handed over."""
         async with self.database.transaction() as session:
-            return await match_rows.use(session, campaign_id)
+            count = await counted(session, campaign_id, PAID)
+            used = await match_rows.use(session, campaign_id)
+            assert count.matched <= sum(each.amount for each in used)
+            return used
+
+    async def count(self, campaign_id: str) -> Count:
+        """What would be decided about if the campaign were decided now."""
+        async with self.database.transaction() as session:
+            return await counted(session, campaign_id)
+
+    def terms(self, campaign_id: str, **changes: Any) -> CampaignTerms:
+        """The campaign's terms."""
+        with self.sql() as connection:
+            [(stored,)] = connection.execute(
+                "SELECT terms FROM campaigns WHERE id = %s", [campaign_id]
+            ).fetchall()
+        return CampaignTerms.model_validate({**stored, **changes})
+
+    def waits_for_a_lock(self) -> bool:
+        """Whether some transaction waits for another one's rows."""
+        with self.sql() as connection:
+            rows = connection.execute(
+                "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+                " AND datname = current_database()"
+            ).fetchall()
+        return bool(rows)
+
+    def take_back(self, call_id: str, amount: int) -> None:
+        """The sponsor's bank takes so much back for the moment, and the call stands still."""
+        with self.sql() as connection:
+            connection.execute(_TAKEN_BACK, {"call": call_id, "id": new_id("cbk"), "part": amount})
+            connection.execute("UPDATE paths SET paused_at = now() WHERE id = %s", [call_id])
+
+    def give_back_all(self, call_id: str) -> None:
+        """The bank has given everything back."""
+        with self.sql() as connection:
+            connection.execute(
+                "UPDATE chargebacks SET status = 'won', ended_at = now() WHERE path_id = %s",
+                [call_id],
+            )
+            connection.execute("UPDATE paths SET paused_at = NULL WHERE id = %s", [call_id])
+
+    def succeeded(self, campaign_id: str, *used: Matched) -> None:
+        """The campaign's own rows after its success."""
+        with self.sql() as connection:
+            connection.execute(
+                "UPDATE campaigns SET succeeded_at = now(), taken_in = %s WHERE id = %s",
+                (sum(each.amount for each in used), campaign_id),
+            )
+            connection.execute("UPDATE paths SET phase = 'successful' WHERE id = %s", [campaign_id])
 
     async def fail(self, campaign_id: str) -> int:
         """The campaign fails."""
@@ -274,6 +325,18 @@ class Field:
         assert wrong == []
 
 
+_TAKEN_BACK = """
+    WITH paid AS (
+        INSERT INTO payments (id, path_id, payer_id, provider, operation_id, amount, currency,
+            purpose, status, expires_at)
+        SELECT replace(%(id)s, 'cbk', 'pay'), id, initiator_id, 'sandbox', %(id)s, %(part)s,
+            currency, 'budget', 'captured', now()
+        FROM paths WHERE id = %(call)s RETURNING id, path_id, currency
+    )
+    INSERT INTO chargebacks (id, payment_id, path_id, provider, reference, amount, fee, currency,
+        status, opened_at)
+    SELECT %(id)s, id, path_id, 'sandbox', %(id)s, %(part)s, 0, currency, 'open', now() FROM paid
+"""
 _WRONG = """
     SELECT 'call', c.id, c.reserved, c.used FROM match_calls c
     WHERE c.reserved <> (

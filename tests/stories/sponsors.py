@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 
-from activities.match_call_money import back_to_ended_calls
+from activities.match_call_money import back_to_sponsors
 from db import match_rows
 from db.match_rows import Matched, PledgeFacts
 from domain import postings
@@ -187,6 +187,7 @@ class Call:
                     for each in shares
                 ),
             )
+        self.rows.succeeded(campaign, *shares)
         await self.tell_decided()
         return shares
 
@@ -203,7 +204,7 @@ class Call:
         async with self.house.database.transaction() as session:
             at = self.house.sql("SELECT now()")[0][0]
             await match_rows.give_back(session, campaign, back)
-            onward = await back_to_ended_calls(session, back, key=key, at=at)
+            onward = await back_to_sponsors(session, back, key=key, at=at)
             returned = postings.match_returned(key, self.id, campaign, amount, "CNY")
             await journal.post(session, returned, *onward.entries)
         for case in onward.cases:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from temporalio.client import WorkflowExecutionStatus
 
-from tests.stories.funds import ADMIN, PRICE, Fund, paid_in, sent_back
+from tests.stories.funds import ADMIN, DAY, PRICE, Fund, money, paid_in, sent_back
 from tests.stories.house import House
 from tests.stories.money import needs_operator
 from tests.stories.test_campaign import decline, stood, unwound
@@ -98,14 +98,38 @@ async def test_while_it_is_collecting(house: House, by: str) -> None:
     assert sorted(fund.states()) == ["refunded", "refunded", "released"]
 
 
-async def test_while_it_waits_for_slow_money(house: House) -> None:
+@pytest.mark.parametrize("by", ["creator", "temporal"])
+async def test_while_it_waits_for_slow_money(house: House, by: str) -> None:
     fund = await Fund.live(house)
     await fund.backed_by("wallet")
     await fund.pledge("slow", method="bank")
     await fund.close()
     await fund.until("waiting_funds")
-    await called_off(fund, "temporal")
+    await called_off(fund, by)
     await fund.ended("cancelled", paid_in(PRICE), sent_back(PRICE))
+    assert sorted(fund.states()) == ["expired", "refunded"]
+
+
+@pytest.mark.parametrize("by", ["creator", "operator"])
+async def test_in_the_second_round(house: House, by: str) -> None:
+    """Also what has carried the first round goes back."""
+    fund = await Fund.closed(
+        house,
+        "card",
+        "wallet",
+        funding="two_rounds",
+        goal=PRICE,
+        optimum=money(5 * PRICE),
+        round2_seconds=2 * DAY,
+    )
+    await fund.until("round2")
+    await fund.backed_by("wallet")
+    await stood(fund, 3)
+    await called_off(fund, by)
+    await fund.ended(
+        "cancelled", paid_in(PRICE), paid_in(PRICE), sent_back(PRICE), sent_back(PRICE)
+    )
+    assert fund.states() == ["released", "refunded", "refunded"]
 
 
 async def test_refused_refunds_keep_it_open_until_they_are_credited(house: House) -> None:

@@ -26,7 +26,7 @@ from tests.stories.deliveries import (
     until_happened,
     uploaded,
 )
-from tests.stories.funds import ADMIN, DAY, PRICE, Fund, in_days, paid_in, tier
+from tests.stories.funds import ADMIN, DAY, PRICE, Fund, in_days, paid_in, people, tier
 from tests.stories.house import House
 from tests.waiting import eventually
 
@@ -113,7 +113,8 @@ async def test_a_donation_is_paid_after_the_waiting_time_and_is_over(house: Hous
 
 
 async def test_late_pledges_are_paid_weekly_as_far_as_parts_are_reached(house: House) -> None:
-    fund = await fulfilling(house, late_pledges=True, tiers=soon(40))
+    tiers = [*soon(40), *soon(90, title="A second batch")]
+    fund = await fulfilling(house, late_pledges=True, tiers=tiers)
     first = 2 * PRICE * 4_000 // 10_000
     [late] = await fund.backed_by("wallet")
     assert (await fund.pledge_of(late))["late"] is True
@@ -123,11 +124,28 @@ async def test_late_pledges_are_paid_weekly_as_far_as_parts_are_reached(house: H
     more = 3 * PRICE * 4_000 // 10_000 - first
     assert fund.postings("release") == released(first, more)
     await fund.adds_up()
-    # The promised day passes: no more weekly looks, and everybody is told that it is late.
-    await fund.let_pass(25 * DAY)
+    # Shortly before the promised day somebody is promised a later one, and it passes.
+    await fund.let_pass(18 * DAY)
+    [later] = await fund.backed_by("wallet", tier=2)
+    await until_collected(fund, later)
+    long_stop = (await fund.deadlines())["long_stop"]["due_at"]
+    await fund.let_pass(3 * DAY)
+
+    async def put_off() -> bool:
+        due = await fund.deadlines()
+        assert due["delivery"]["due_at"][:10] == in_days(91)
+        assert due["long_stop"]["due_at"] > long_stop
+        return True
+
+    await eventually(put_off)
+    assert (await progress(fund))["deliver_by"] == in_days(90)
+    assert "delivery_late by system" not in await fund.timeline()
+    # That day passes: no more weekly looks, and everybody is told that it is late.
+    await fund.let_pass(55 * DAY)
     assert "delivery_late by system" in await fund.timeline()
     assert "late_pledges" not in await fund.deadlines()
     assert (await progress(fund))["late"] is False
+    await fund.adds_up()
     await ship(fund, *fund.backers)
     assert set(await fund.deadlines()) == {"reserve", "long_stop"}
 
@@ -259,8 +277,19 @@ async def test_a_creator_writes_to_the_backers(house: House) -> None:
         assert answer.status_code == 200, answer.text
         return [each["title"] for each in answer.json()["items"]]
 
-    assert await read(None) == await read("passer-by") == ["Wood"]
-    assert await read(backer) == await read(ADMIN) == await read(fund.creator) == ["Seams", "Wood"]
+    # A saved card makes a backer; who has only begun to pledge is none.
+    begun, saved = people(2)[1]
+    page = await fund.pledge(begun)
+    await fund.pledge(saved)
+    await fund.press(fund.pledges[saved])
+    await eventually(lambda: "saved" in fund.states())
+    assert page["state"] == "initiated"
+    for outside in (None, "passer-by", begun):
+        assert await read(outside) == ["Wood"]
+    for inside in (backer, saved, ADMIN, fund.creator):
+        assert await read(inside) == ["Seams", "Wood"]
+    unasked = await house.get("/v1/campaigns", by=begun, which="backed")
+    assert unasked["items"] == []
     refused = await fund.try_to("updates", backer, title="No", body="No")
     assert refused.status_code == 403
     await fund.close()

@@ -121,6 +121,11 @@ async def test_banned_before_it_is_live(house: House) -> None:
     await fund.act("ban", ADMIN, note="Not handmade")
     assert (await fund.ended("cancelled"))["end_reason"] == "banned"
     assert not await is_seen_by_others(fund)
+    starts_at = (datetime.now(UTC) + timedelta(days=1)).isoformat()
+    scheduled = await Fund.submitted(house, starts_at=starts_at)
+    await scheduled.act("approve", ADMIN)
+    await scheduled.act("ban", ADMIN, note="Not handmade either")
+    assert (await scheduled.ended("cancelled"))["end_reason"] == "banned"
 
 
 async def test_operators_do_not_approve_their_own(house: House) -> None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
+from domain.claims import PassedOn
 from domain.money import split
+from tests.stories.claims import earns, owes, pass_on, shared
 from tests.stories.deliveries import (
     balance,
     creators,
@@ -15,7 +19,7 @@ from tests.stories.deliveries import (
 )
 from tests.stories.funds import ADMIN, GOAL, PRICE, Fund, paid_in, sent_back, tier
 from tests.stories.house import House
-from tests.stories.money import destination, earned, payout_at, take_out
+from tests.stories.money import destination, payout_at, take_out
 from tests.stories.sponsors import Call
 from tests.waiting import eventually
 
@@ -42,6 +46,11 @@ async def shortfalls(fund: Fund) -> list[int]:
         path = f"/v1/pledges/{fund.pledges[backer]['id']}/reward"
         found.append((await fund.house.get(path, by=backer))["shortfall"]["amount"])
     return found
+
+
+async def payables(fund: Fund) -> list[int]:
+    """What each backer may take out."""
+    return [await fund.house.payable(each) for each in fund.backers]
 
 
 async def test_what_the_creator_has_taken_out_is_owed_to_the_backers(house: House) -> None:
@@ -86,14 +95,41 @@ async def test_what_the_creator_has_taken_out_is_owed_to_the_backers(house: Hous
     assert fund.states() == ["refunded"] * 7
     assert (await fund.timeline())[-2:] == ["cancelled by initiator", "given_back by system"]
 
-    # Whatever the creator earns pays the debt first.
-    await earned(house, fund.creator)
+    # Whatever the creator earns pays the debt first, and is passed on; too little to be worth it waits for more.
+    short = await shortfalls(fund)
+    await owes(house, fund.backers[1], 100)
+    came = await earns(fund, 500)
+    await pass_on(house)
+    assert balance(fund, "claim", fund.id) == owed
+    came += await earns(fund, 5_000)
+    assert creators(fund, "receivable") == owed - came
+    # Two workers at the same time, as after a network that was split.
+    twice = await asyncio.gather(pass_on(house), pass_on(house))
+    assert sum(each.pledges for each in twice) == 7
+    parts = split(came, short)
+    assert balance(fund, "claim", fund.id) == creators(fund, "receivable") == owed - came
+    assert await payables(fund) == [part - 100 * (n == 1) for n, part in enumerate(parts)]
+    assert await shortfalls(fund) == [a - b for a, b in zip(short, parts, strict=True)]
+    told = (await progress(fund))["shortfall"]
+    assert (told["given_back"]["amount"], told["shortfall"]["amount"]) == (left + came, owed - came)
+    assert shared(fund) == [
+        f"CNY {came // 100}.{came % 100:02} that the creator has paid since goes to the backers of 7 pledges"
+    ]
+    assert await pass_on(house) == PassedOn()
 
-    async def paid() -> bool:
-        return creators(fund, "receivable") == 0
-
-    await eventually(paid)
-    assert creators(fund) == 18_400 - owed
+    # The rest, and nothing beyond it.
+    more = await earns(fund, 20_000)
+    assert await pass_on(house) == PassedOn(pledges=7)
+    assert creators(fund) == more - (owed - came)
+    assert await payables(fund) == [part - 100 * (n == 1) for n, part in enumerate(short)]
+    assert await shortfalls(fund) == [0] * 7
+    assert (await progress(fund))["shortfall"]["rate"] == 10_000
+    assert balance(fund, "claim", fund.id) == creators(fund, "receivable") == 0
+    assert (await fund.timeline())[-2:] == ["claim_shared by system"] * 2
+    assert await pass_on(house) == PassedOn()
+    await fund.adds_up()
+    assert fund.states() == ["refunded"] * 7
+    await fund.at_zero()
 
 
 async def test_a_ban_before_anything_was_released_gives_everything_back(house: House) -> None:

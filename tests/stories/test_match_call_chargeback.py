@@ -52,7 +52,7 @@ def lost(amount: int, **by: int) -> list[str]:
 
 
 async def test_paused_and_given_back(house: House) -> None:
-    """Nothing new is promised meanwhile; what was promised is used all the same, and afterwards all goes on."""
+    """Nothing is promised meanwhile, nothing paid of what could be lost; afterwards everybody gets their own."""
     call = await Call.opened(house)
     one, two = await call.accepted(), await call.accepted()
     await call.pledge(one, 4_000)
@@ -64,13 +64,16 @@ async def test_paused_and_given_back(house: House) -> None:
     answer = await call.try_to("projects", creator, campaign_id=other)
     assert_problem(answer, 409, "wrong_phase")
     assert_problem(await call.try_to("close", call.sponsor), 409, "wrong_phase")
-    await call.succeed(one)
+    assert await call.succeed(one) == ()
+    await call.assert_sums(left=500, reserved=9_500)
     await decided(house, dispute, won=True)
 
-    async def goes_on() -> bool:
-        return not (await house.workflow(call.story).query("watch"))["is_paused"]
+    async def handed_over() -> bool:
+        return "resumed by system" in await call.timeline()
 
-    await eventually(goes_on)
+    await eventually(handed_over)
+    await call.assert_sums(left=500, reserved=5_500, used=4_000)
+    assert house.sql("SELECT taken_in FROM campaigns WHERE id = %s", one) == [(4_000,)]
     assert (await call.pledge(two, 900))[1] == 500
     await call.succeed(two)
     await call.act("close", call.sponsor)
@@ -79,6 +82,32 @@ async def test_paused_and_given_back(house: House) -> None:
         ("chargeback_won", "credit dispute:cbk", BUDGET),
     )
     await call.ended("ended", PAID, used(4_000), disputed(BUDGET), won, used(6_000))
+
+
+async def test_what_has_waited_gets_what_the_bank_leaves(house: House) -> None:
+    """Two campaigns succeed while the bank has half: the newest promise is cut, and nobody is paid what is not there."""
+    call = await Call.opened(house)
+    one, two, stopped = await call.accepted(), await call.accepted(), await call.accepted()
+    await call.pledge(one, 3_000)
+    await call.pledge(stopped, 1_000)
+    await call.pledge(two, 3_000)
+    dispute = await taken_back(call, 5_000)
+    for campaign in (one, two, stopped):
+        assert await call.succeed(campaign) == ()
+    house.sql("UPDATE paths SET phase = 'stopped' WHERE id = %s", stopped)
+    await decided(house, dispute, won=False)
+    await call.ended(
+        "ended",
+        PAID,
+        disputed(5_000),
+        lost(5_000, match=5_000),
+        used(3_000),
+        used(1_000),
+        sent_back("match:call", 1_000),
+    )
+    taken_in = "SELECT taken_in FROM campaigns WHERE id = ANY(%s) ORDER BY taken_in"
+    assert house.sql(taken_in, [one, two, stopped]) == [(0,), (1_000,), (3_000,)]
+    assert balance(house, "receivable", await call.who(call.sponsor)) == 0
 
 
 async def test_lost_the_newest_promises_go_first_and_the_sponsor_owes_the_rest(
@@ -135,12 +164,24 @@ async def test_lost_after_it_was_used(house: House) -> None:
 
 
 async def test_a_part_is_lost_and_nothing_is_promised(house: House) -> None:
+    """Nothing goes back to the sponsor as long as their bank still has another part."""
     call = await Call.opened(house)
-    await decided(house, await taken_back(call, 4_000), won=False)
+    first = await taken_back(call, 4_000)
+    second = await taken_back(call, 3_000)
+    await decided(house, first, won=False)
+    await call.until("closed")
+    await call.assert_sums(left=6_000, lost=4_000)
+    await decided(house, second, won=True)
+    won = lines(
+        ("chargeback_won", "debit cash:sandbox", 3_000),
+        ("chargeback_won", "credit dispute:cbk", 3_000),
+    )
     await call.ended(
         "ended",
         PAID,
         disputed(4_000),
+        disputed(3_000),
         lost(4_000, match=4_000),
-        sent_back("match:call", BUDGET - 4_000),
+        won,
+        sent_back("match:call", 6_000),
     )

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import WorkflowHandle, WorkflowUpdateFailedError
 
+from activities.campaigns import Campaigns
 from activities.pledge_cases import PledgeCases
 from db import campaign_seats
-from domain.campaign import Phase
-from domain.campaign_messages import PledgeNews, PledgeStep, RunGoal
+from domain.campaign import CampaignTerms, Event, Phase
+from domain.campaign_deadlines import phase_deadlines
+from domain.campaign_messages import CampaignAct, CampaignStep, PledgeNews, PledgeStep, RunGoal
 from domain.errors import OutOfStock
 from providers.registry import build_providers
 from tests.stories.crowd import SEATED, One
@@ -160,3 +164,39 @@ async def test_paid_in_the_last_moment(house: House) -> None:
             await story(house, one).signal(Pledge.wake)
             assert (await story(house, one).result()).over
         await round_.assert_books(fast.amount)
+
+
+async def test_nothing_is_dropped_before_all_last_tries_had_their_time(house: House) -> None:
+    """601 failed charges at one call a second need six seconds more than the hour; then whoever is left is dropped."""
+    count = 601
+    round_ = await Round.of(house, Phase.COLLECTING, {(S.ERRORED, M.CARD): count})
+    [(stored, fix_until)] = house.sql(
+        "SELECT terms, fix_until FROM campaigns WHERE id = %s", round_.id
+    )
+    terms = CampaignTerms.model_validate(stored)
+    due = phase_deadlines(terms, Phase.COLLECTING, fix_until, until=fix_until)
+    house.sql(
+        "UPDATE paths SET deadlines = %s::jsonb WHERE id = %s",
+        json.dumps([each.model_dump(mode="json") for each in due]),
+        round_.id,
+    )
+    campaigns = Campaigns(house.database, house.temporal, payout_at_once=False, rate_per_second=1)
+
+    async def move(seconds: int) -> tuple[str, list[float]]:
+        step = CampaignStep(
+            campaign_id=round_.id,
+            key=f"{round_.id}/{seconds}",
+            event=Event.COLLECTED,
+            act=CampaignAct(actor="system"),
+            at=fix_until + timedelta(seconds=seconds),
+        )
+        found = await campaigns.move(step)
+        graces = [(each.passes_at - fix_until).total_seconds() for each in found.deadlines]
+        return found.phase, graces
+
+    for seconds in (-DAY, HOURS, HOURS + 5):
+        assert await move(seconds) == (Phase.COLLECTING, [HOURS + 6])
+    assert round_.states() == {S.ERRORED: count}
+    assert await move(HOURS + 6) == (Phase.FAILED, [])
+    assert round_.states() == {S.DROPPED: count}
+    await round_.assert_books(0)

@@ -6,7 +6,18 @@ import pytest
 
 from tests.api.issuer import Issuer
 from tests.servers import Databases
-from tests.stories.funds import PRICE, Fund, people, tier
+from tests.stories.deliveries import released
+from tests.stories.funds import (
+    DAY,
+    FINAL_CHARGES,
+    FIX,
+    PRICE,
+    Fund,
+    paid_in,
+    people,
+    sent_back,
+    tier,
+)
 from tests.stories.house import House
 from tests.stories.money import at_provider, inbox, provider_moves, rewrite_at_provider
 from tests.stories.parts import house_of_parts
@@ -23,6 +34,7 @@ from tests.stories.pledging import (
     time_is_up,
     wound_up,
 )
+from tests.stories.test_campaign import decline
 from tests.waiting import eventually
 
 
@@ -58,6 +70,35 @@ async def test_money_after_the_end_goes_back_and_the_campaign_closes_again(house
     await fund.until_closed()
     await sound(fund)
     await fund.at_zero()
+
+
+async def test_money_after_the_completion_goes_back_and_the_campaign_closes_again(
+    house: House,
+) -> None:
+    """Of a pledge whose charge was never mended, and of one that was not paid in time."""
+    gift = {"tier": None, "extra": 501}
+    fund = await Fund.live(house, kind="donation", goal=500, short_rule="pay_anyway")
+    giver, dropped, expired = people(3)[1]
+    await backed(fund, giver, method="wallet", **gift)
+    await backed(fund, dropped, **gift)
+    await decline(house, dropped, fund)
+    await time_is_up(fund, await fund.pledge(expired, method="wallet", **gift))
+    await stands(fund, expired, "expired")
+    await fund.close()
+    await stands(fund, dropped, "errored")
+    await fund.let_pass(FIX + FINAL_CHARGES)
+    await stands(fund, dropped, "dropped")
+    await fund.until("successful")
+    await fund.let_pass(14 * DAY)
+    await fund.until_closed()
+    for name in (dropped, expired):
+        payment = payment_of(fund, name)
+        await house.misbehave("payment", "late_capture", subject=payment)
+        [(page,)] = house.sql("SELECT checkout_url FROM payments WHERE id = %s", payment)
+        assert (await press(fund, page, "pay")).status_code == 200
+        assert (await stands(fund, name, "refunded"))["refunded"]["amount"] == 501
+        await fund.until_closed()
+    await fund.ended("completed", paid_in(501) * 3, sent_back(501) * 2, released(501))
 
 
 async def test_what_settles_later_and_comes_back_later(house: House) -> None:

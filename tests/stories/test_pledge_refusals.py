@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from typing import Any
 
@@ -11,7 +12,7 @@ from tests.stories.contest_checks import same_bank, same_person
 from tests.stories.deals import refused
 from tests.stories.funds import ADMIN, PRICE, Fund, money, people, tier
 from tests.stories.house import House, Json
-from tests.stories.pledging import backed, rows, sound, stands, taken, try_act, wound_up
+from tests.stories.pledging import act, backed, rows, sound, stands, taken, try_act, wound_up
 
 _TRACES = (
     "SELECT id, state, amount, selection::text FROM pledges WHERE campaign_id = %(id)s ORDER BY id",
@@ -166,6 +167,30 @@ async def test_by_the_creator_their_kin_and_the_frozen(house: House) -> None:
     await wound_up(fund)
 
 
+async def test_one_person_begins_only_a_few_at_a_time(house: House) -> None:
+    """Also when all of them come at the same moment; whoever pays or steps back may begin the next one."""
+    fund = await Fund.live(house, tiers=[tier(seats=20)])
+    greedy, other = people(2)[1]
+    answers = await asyncio.gather(*(fund.try_pledge(greedy, method="wallet") for _ in range(9)))
+    made = [each.json() for each in answers if each.status_code == 201]
+    assert (len(made), taken(fund)) == (5, 5)
+    before = traces(fund)
+    for answer in [each for each in answers if each.status_code != 201]:
+        problem = await refused(answer, 409, "limit_reached", "campaign_id")
+        assert problem["accepted"].startswith("at most 5 at a time")
+    await fund.pledge(other, method="wallet")
+    await fund.press(made[0])
+    fund.pledges[greedy] = made[0]
+    await stands(fund, greedy, "funded")
+    fund.pledges[greedy] = made[1]
+    await act(fund, greedy, "cancel")
+    for status in (201, 201, 409):
+        assert (await fund.try_pledge(greedy)).status_code == status
+    assert (taken(fund), len(traces(fund)[0]) - len(before[0])) == (7, 3)
+    await sound(fund)
+    await wound_up(fund)
+
+
 async def test_after_the_deadline_and_in_other_phases(house: House) -> None:
     drafted = await Fund.drafted(house)
     [name] = people(1)[1]
@@ -208,9 +233,10 @@ async def test_late_pledges_are_paid_at_once(house: House) -> None:
     closed = await Fund.successful(house)
     refusal = await closed.try_pledge(people(1)[1][0], method="wallet")
     await refused(refusal, 409, "wrong_phase", "phase")
-    fund = await Fund.successful(house, late_pledges=True, tiers=[tier(seats=4)])
+    offer = [tier(seats=4), tier("Two")]
+    fund = await Fund.successful(house, late_pledges=True, tiers=offer)
     early = await fund.now()
-    by_card, by_wallet, by_bank = people(3)[1]
+    by_card, by_wallet, by_bank, too_late = people(4)[1]
     await refused(await fund.try_pledge(by_bank, method="bank"), 422, "invalid_input", "method")
     for name, method in ((by_card, "card"), (by_wallet, "wallet")):
         made = await fund.pledge(name, method=method)
@@ -224,4 +250,22 @@ async def test_late_pledges_are_paid_at_once(house: House) -> None:
     )
     now = await fund.now()
     assert now["totals"]["paid"]["amount"] == early["totals"]["paid"]["amount"] + 2 * PRICE
+    # Who has only begun one is no backer yet.
+    await fund.pledge(too_late, tier=2, method="wallet")
+    await refused(await fund.try_to("refund-vote", too_late), 403, "forbidden")
+    await refused(await try_act(fund, too_late, "received"), 409, "wrong_phase", "reward")
+    # Late pledges are for what is still to be delivered, by a creator who is not late.
+    house.sql(
+        "UPDATE campaign_items SET deliver_on = current_date - 1"
+        " WHERE campaign_id = %s AND number = 2",
+        fund.id,
+    )
+    before = traces(fund)
+    answer = await fund.try_pledge(too_late, tier=2, method="wallet")
+    await refused(answer, 409, "too_late", "tier")
+    house.sql("UPDATE campaigns SET deliver_by = current_date - 1 WHERE id = %s", fund.id)
+    for tier_, gift in ((1, {}), (None, {"extra": 5})):
+        answer = await fund.try_pledge(too_late, tier=tier_, method="wallet", **gift)
+        await refused(answer, 409, "too_late", "deliver_by")
+    assert traces(fund) == before
     await sound(fund)

@@ -230,8 +230,48 @@ async def test_the_backer_sees_it_and_the_creator_and_nobody_else(house: House) 
     assert [each["state"] for each in saved["items"]] == ["saved"]
     for who in (name, other):
         await refused(await house.call("GET", path, by=who), 403, "forbidden")
+    await backers_in_public(fund, hidden=name, named=other)
     for verb in ("change", "cancel", "mend", "retry"):
         where = f"/v1/pledges/{made['id']}/{verb}"
         for who, status, code in ((fund.creator, 403, "forbidden"), (other, 404, "not_found")):
             await refused(await house.call("POST", where, by=who, json={}), status, code)
     await wound_up(fund)
+
+
+async def backers_in_public(fund: Fund, *, hidden: str, named: str) -> None:
+    """Everybody reads who has agreed to be named, each person once; the others are a number, whoever asks."""
+    house, begun, third = fund.house, *people(2)[1]
+    ids = {name: fund.pledges[name]["backer_id"] for name in (hidden, named)}
+    await fund.pledge(begun)
+    path = f"/v1/campaigns/{fund.id}/backers"
+
+    async def listed(**query: Any) -> Json:
+        answer = await house.http.get(path, params=query)
+        assert answer.status_code == 200, answer.text
+        found: Json = answer.json()
+        for reader in (named, fund.creator, "admin"):
+            assert await house.get(path, by=reader, **query) == found
+        assert ids[hidden] not in answer.text
+        return found
+
+    found = await listed()
+    assert [each["id"] for each in found["items"]] == [ids[named]]
+    assert (found["anonymous"], found["next"]) == (1, None)
+    assert set(found["items"][0]) == {"id", "display_name"}
+    # Who is named once is no stranger with the next pledge.
+    await backed(fund, named, anonymous=True)
+    await backed(fund, named)
+    await backed(fund, third)
+    first = await listed(limit=1)
+    rest = await listed(after=first["next"], limit=1)
+    assert [each["id"] for each in first["items"] + rest["items"]] == [
+        ids[named],
+        fund.pledges[third]["backer_id"],
+    ]
+    assert (first["anonymous"], rest["anonymous"], rest["next"]) == (1, 1, None)
+    draft = await Fund.drafted(house)
+    for unseen in (
+        await house.http.get(f"/v1/campaigns/{draft.id}/backers"),
+        await house.call("GET", f"/v1/campaigns/{draft.id}/backers", by=named),
+    ):
+        await refused(unseen, 404, "not_found")

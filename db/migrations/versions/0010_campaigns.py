@@ -131,6 +131,8 @@ CREATE TABLE pledges (
     CONSTRAINT fk_pledges_card_id FOREIGN KEY (card_id) REFERENCES saved_cards (id)
 );
 
+CREATE INDEX ix_pledges_anonymous ON pledges (campaign_id, backer_id) WHERE anonymous;
+
 CREATE INDEX ix_pledges_backer_id_id ON pledges (backer_id, id);
 
 CREATE INDEX ix_pledges_campaign_id_backer_id ON pledges (campaign_id, backer_id);
@@ -198,6 +200,35 @@ CREATE TABLE campaign_updates (
     CONSTRAINT pk_campaign_updates PRIMARY KEY (campaign_id, number),
     CONSTRAINT fk_campaign_updates_campaign_id FOREIGN KEY (campaign_id) REFERENCES campaigns (id)
 );
+
+CREATE TABLE claim_rounds (
+    campaign_id text NOT NULL,
+    number integer NOT NULL,
+    amount bigint NOT NULL,
+    for_calls bigint NOT NULL,
+    paid bigint DEFAULT 0 NOT NULL,
+    pledges integer DEFAULT 0 NOT NULL,
+    begun_at timestamptz DEFAULT now() NOT NULL,
+    ended_at timestamptz,
+    CONSTRAINT pk_claim_rounds PRIMARY KEY (campaign_id, number),
+    CONSTRAINT ck_claim_rounds_amounts CHECK (amount > 0 AND for_calls BETWEEN 0 AND amount),
+    CONSTRAINT ck_claim_rounds_paid CHECK (paid BETWEEN 0 AND amount AND pledges >= 0),
+    CONSTRAINT fk_claim_rounds_campaign_id FOREIGN KEY (campaign_id) REFERENCES campaigns (id)
+);
+
+CREATE UNIQUE INDEX uq_claim_rounds_open ON claim_rounds (campaign_id) WHERE ended_at IS NULL;
+
+CREATE TABLE claim_shares (
+    pledge_id text NOT NULL,
+    campaign_id text NOT NULL,
+    amount bigint NOT NULL,
+    CONSTRAINT pk_claim_shares PRIMARY KEY (pledge_id),
+    CONSTRAINT ck_claim_shares_amount_positive CHECK (amount > 0),
+    CONSTRAINT fk_claim_shares_pledge_id FOREIGN KEY (pledge_id) REFERENCES pledges (id),
+    CONSTRAINT fk_claim_shares_campaign_id FOREIGN KEY (campaign_id) REFERENCES campaigns (id)
+);
+
+CREATE INDEX ix_claim_shares_campaign_id_pledge_id ON claim_shares (campaign_id, pledge_id);
 
 CREATE TABLE provider_limits (
     provider text NOT NULL,
