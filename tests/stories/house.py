@@ -18,7 +18,7 @@ from temporalio.testing import TimeSkipper, TimeSkippingConfig
 
 from api.app import create_app as create_api
 from db.engine import Database
-from domain.policy import InKindPolicy, MatchPolicy, PayoutPolicy, TenderPolicy
+from domain.policy import CampaignPolicy, InKindPolicy, MatchPolicy, PayoutPolicy, TenderPolicy
 from ledger import invariants
 from providers.registry import build_providers
 from providers.sandbox_server.app import create_app as create_sandbox
@@ -237,6 +237,8 @@ async def running_house(
             "sandbox_url": address_of(sandbox_socket),
             "carrier_webhook_secrets": {"sandbox": SecretStr(CARRIER_SECRET)},
             "payout_policy": AT_ONCE,
+            # The crowds' tests have runs side by side.
+            "campaign_policy": CampaignPolicy(run_shards=1),
             "tender_policy": TenderPolicy(poll_first_seconds=DAY),
             "match_policy": MatchPolicy(poll_first_seconds=DAY),
             "in_kind_policy": InKindPolicy(poll_first_seconds=DAY),
