@@ -52,16 +52,14 @@ async def _optional_user(
         return None
     identity = await services.verifier.verify(credentials.credentials)
     async with services.database.transaction() as session:
-        user, roles = await users.signed_in(
-            session, identity.issuer, identity.subject, identity.name
-        )
+        user = await users.signed_in(session, identity.issuer, identity.subject, identity.name)
     bind(user_id=user.id)
     admins = services.settings.admin_subjects
     return Caller(
         id=user.id,
         display_name=user.display_name,
-        roles=effective_roles(identity.subject, roles, admins),
-        frozen=user.frozen_at is not None,
+        roles=effective_roles(identity.subject, user.roles, admins),
+        frozen=user.frozen,
     )
 
 

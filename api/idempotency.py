@@ -55,6 +55,14 @@ IdempotencyKey = Annotated[
 
 
 @dataclass(frozen=True)
+class Noted:
+    """An answer, and what is to be written down in the very transaction that keeps it; safe to write again."""
+
+    answer: BaseModel
+    note: Callable[[AsyncSession], Awaitable[None]]
+
+
+@dataclass(frozen=True)
 class Once:
     """The caller's key for this request, and the two ways to carry it out at most once."""
 
@@ -94,7 +102,7 @@ class Once:
         self,
         prefix: str,
         body: BaseModel | str,
-        operation: Callable[[str], Awaitable[BaseModel]],
+        operation: Callable[[str], Awaitable[BaseModel | Noted]],
         *,
         status: int,
     ) -> Response:
@@ -107,14 +115,20 @@ class Once:
             claim = await self._claim(session, prefix, body)
         if claim.answer:
             return _response(claim.answer, replayed=True)
+        note = None
         try:
-            answer = _success(status, await operation(claim.resource_id))
+            made = await operation(claim.resource_id)
+            if isinstance(made, Noted):
+                note, made = made.note, made.answer
+            answer = _success(status, made)
         except Exception as raised:
             refused = domain_error_of(raised)
             if refused is None:
                 raise
             answer = self._refusal(refused)
         async with self.services.database.transaction() as session:
+            if note is not None:
+                await note(session)
             if await idempotency.store(session, self.user_id, self.key, answer):
                 return _response(answer)
             kept = (await self._claim(session, prefix, body)).answer

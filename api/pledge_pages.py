@@ -23,23 +23,32 @@ from providers.base import (
 async def present(
     services: Services, page: Page, *, title: str, return_url: str, asked_before: bool
 ) -> str:
-    """Address of the page. The row is in the books; no transaction is open meanwhile.
+    """Address of the page, written down at once. Raises what `made` raises."""
+    if page.checkout_url is not None:
+        return page.checkout_url
+    theirs = await made(
+        services, page, title=title, return_url=return_url, asked_before=asked_before
+    )
+    async with services.database.transaction() as session:
+        await pledge_rows.presented(session, page, theirs.reference, theirs.checkout_url)
+    return theirs.checkout_url
+
+
+async def made(
+    services: Services, page: Page, *, title: str, return_url: str, asked_before: bool
+) -> ProviderCard | ProviderPayment:
+    """The page at the provider. The row is in the books; no transaction is open meanwhile.
 
     Raises Unavailable when the provider gives no clear answer: the same request presents the same page later.
     """
-    if page.checkout_url is not None:
-        return page.checkout_url
     provider = services.providers.get(page.provider)
     try:
         async with asyncio.timeout(services.settings.request_timeout_seconds):
-            theirs = await _made(provider, page, title, return_url, asked_before)
+            return await _made(provider, page, title, return_url, asked_before)
     except (ProviderUnavailable, TimeoutError) as silent:
         raise Unavailable(
             "the payment company does not answer; repeat the request with its key"
         ) from silent
-    async with services.database.transaction() as session:
-        await pledge_rows.presented(session, page, theirs.reference, theirs.checkout_url)
-    return theirs.checkout_url
 
 
 async def _made(

@@ -9,8 +9,8 @@ from fastapi import APIRouter, Path, Query, Response
 from api.arrival import ArrivalDep
 from api.auth import Caller, CurrentUser
 from api.errors import problems
-from api.idempotency import OnceDep
-from api.pledge_pages import present
+from api.idempotency import Noted, OnceDep
+from api.pledge_pages import made
 from api.policy import on_path, refuse_self_dealing, require, require_active, unknown
 from api.schemas.base import Limit, Page, RowCursor, page_of
 from api.schemas.pledges import NewPledge, PledgeEventView, PledgeView
@@ -82,37 +82,50 @@ async def make_pledge(
     Late pledges are taken until the promised delivery, each for what is still to be delivered.
     """
     require_active(user)
-    async with services.database.transaction() as session:
-        await on_path(session, user, Action.CAMPAIGN_PLEDGE, campaign_id, "campaign")
-        creator = await pledges.creator_of(session, campaign_id)
-        if creator is None:
-            raise unknown("campaign")
-        tied = await kinship.tie(session, user.id, [creator])
-    if tied is not None:
-        # Asked again, as the refusal is written down in a transaction of its own: nearly nobody is refused.
-        await refuse_self_dealing(
+
+    async def place(pledge_id: str) -> PledgeView | Noted:
+        try:
+            rows, known = await _placed(services, user, campaign_id, pledge_id, body, arrival)
+        except _Tied as tied:
+            # Asked again, as the refusal is written down in a transaction of its own: nearly nobody is refused.
+            await refuse_self_dealing(
+                services,
+                Action.CAMPAIGN_PLEDGE,
+                campaign_id,
+                user.id,
+                [tied.creator_id],
+                request_id=f"{user.id}/{once.key}",
+            )
+            raise Unavailable("repeat the request") from tied
+        page = rows.payment or rows.card
+        waits = rows.pledge.state == PledgeState.INITIATED
+        if page is None or page.checkout_url is not None or not waits:
+            return PledgeView.of(rows, own=True)
+        asked = pledge_rows.Page.of(page)
+        theirs = await made(
             services,
-            Action.CAMPAIGN_PLEDGE,
-            campaign_id,
-            user.id,
-            [creator],
-            request_id=f"{user.id}/{once.key}",
+            asked,
+            title=rows.title,
+            return_url=str(body.return_url or _own_page(services, pledge_id)),
+            asked_before=known,
+        )
+        page.checkout_url = theirs.checkout_url
+        return Noted(
+            PledgeView.of(rows, own=True),
+            lambda session: pledge_rows.presented(
+                session, asked, theirs.reference, theirs.checkout_url
+            ),
         )
 
-    async def place(pledge_id: str) -> PledgeView:
-        rows, known = await _placed(services, user, campaign_id, pledge_id, body, arrival)
-        page = rows.payment or rows.card
-        if page is not None and rows.pledge.state == PledgeState.INITIATED:
-            page.checkout_url = await present(
-                services,
-                pledge_rows.Page.of(page),
-                title=rows.title,
-                return_url=str(body.return_url or _own_page(services, pledge_id)),
-                asked_before=known,
-            )
-        return PledgeView.of(rows, own=True)
-
     return await once.resumable("plg", body, place, status=201)
+
+
+class _Tied(Exception):
+    """The backer counts as the same person as the creator."""
+
+    def __init__(self, creator_id: str) -> None:
+        super().__init__(creator_id)
+        self.creator_id = creator_id
 
 
 async def _placed(
@@ -126,9 +139,13 @@ async def _placed(
     """The pledge, and whether a former try of the same request has made it."""
     try:
         async with services.database.transaction() as session:
+            await on_path(session, user, Action.CAMPAIGN_PLEDGE, campaign_id, "campaign")
             ground = await pledge_rows.ground(
                 session, campaign_id, arrival, late=True, backer_id=user.id
             )
+            creator_id = ground.path.initiator_id
+            if await kinship.tie(session, user.id, [creator_id]) is not None:
+                raise _Tied(creator_id)
             placed = await pledge_rows.place(
                 session,
                 ground,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from psycopg.errors import DeadlockDetected, SerializationFailure
-from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy import event, text
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import DBAPIError, DisconnectionError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import (
     AsyncEngine,
@@ -15,9 +17,12 @@ from sqlalchemy.ext.asyncio import (
     async_sessionmaker,
     create_async_engine,
 )
+from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
 from domain.errors import Unavailable
 
+_USED = "used_at"
+_RESTED_SECONDS = 1.0
 _CROSSED = (DeadlockDetected, SerializationFailure)
 
 
@@ -38,9 +43,9 @@ class Database:
             max_overflow=pool_size,
             # A crowd in the last second before a deadline queues here; turned away it would be late.
             pool_timeout=30,
-            pool_pre_ping=True,
             connect_args={"connect_timeout": 5, "application_name": "baigong"},
         )
+        _ping_the_rested(self.engine)
         self._sessions = async_sessionmaker(self.engine, expire_on_commit=False)
 
     @asynccontextmanager
@@ -70,3 +75,27 @@ class Database:
     async def aclose(self) -> None:
         """Closes all connections."""
         await self.engine.dispose()
+
+
+def _ping_the_rested(engine: AsyncEngine) -> None:
+    """Connections that have rested are tried before they are used: the server may have gone meanwhile.
+
+    The pool's own `pool_pre_ping` tries all, which costs every transaction a round trip more.
+    """
+    pool, dialect = engine.sync_engine.pool, engine.sync_engine.dialect
+
+    @event.listens_for(pool, "checkin")
+    def note(connection: DBAPIConnection | None, record: ConnectionPoolEntry) -> None:
+        record.info[_USED] = time.monotonic()
+
+    @event.listens_for(pool, "checkout")
+    def ping(
+        connection: DBAPIConnection, record: ConnectionPoolEntry, _: PoolProxiedConnection
+    ) -> None:
+        used = record.info.get(_USED)
+        if used is None or time.monotonic() - used < _RESTED_SECONDS:
+            return
+        try:
+            dialect.do_ping(connection)
+        except dialect.loaded_dbapi.Error as gone:
+            raise DisconnectionError("the server went away meanwhile") from gone

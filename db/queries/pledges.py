@@ -12,7 +12,6 @@ from sqlalchemy.orm import aliased
 from db.tables import (
     Campaign,
     MatchReservation,
-    Path,
     Payment,
     Pledge,
     PledgeEvent,
@@ -37,14 +36,6 @@ class PledgeRows:
     card: SavedCard | None
     pending: Payment | None
     """The payment that a change waits for."""
-
-
-async def creator_of(session: AsyncSession, campaign_id: str) -> str | None:
-    """The user id of the campaign's creator; None without such a campaign."""
-    found: str | None = await session.scalar(
-        select(Path.initiator_id).where(Path.id == campaign_id, Path.kind == "campaign")
-    )
-    return found
 
 
 async def pledge(session: AsyncSession, pledge_id: str) -> PledgeRows | None:
