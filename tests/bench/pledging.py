@@ -205,7 +205,8 @@ async def _take_in() -> None:
     intake = PledgeIntakes(database, providers, await connect(chosen), chosen)
     while True:
         if not (await intake.round()).total:
-            await asyncio.sleep(0.05)
+            # As long as the activity pauses: news gathers meanwhile, and a batch costs little more than one.
+            await asyncio.sleep(0.3)
 
 
 if __name__ == "__main__":
