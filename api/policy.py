@@ -83,6 +83,8 @@ _VIEW = {
     "campaign": Action.CAMPAIGN_VIEW,
     "match_call": Action.MATCH_VIEW,
     "in_kind": Action.IN_KIND_VIEW,
+    "production": Action.PRODUCTION_VIEW,
+    "lot": Action.LOT_VIEW,
 }
 """By kind of path: what lets somebody see it."""
 DRAFT = "draft"

@@ -24,6 +24,7 @@ from domain.policy import (
     SalePolicy,
     TenderPolicy,
 )
+from domain.production_policy import ProductionPolicy
 
 Port = Annotated[int, Field(ge=1, le=65_535)]
 
@@ -121,6 +122,7 @@ class Settings(BaseSettings):
     campaign_policy: CampaignPolicy = CampaignPolicy()
     match_policy: MatchPolicy = MatchPolicy()
     in_kind_policy: InKindPolicy = InKindPolicy()
+    production_policy: ProductionPolicy = ProductionPolicy()
     refund_policy: RefundPolicy = RefundPolicy()
     payout_policy: PayoutPolicy = PayoutPolicy()
     chargeback_policy: ChargebackPolicy = ChargebackPolicy()

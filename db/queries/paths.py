@@ -6,12 +6,24 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from pydantic import TypeAdapter
-from sqlalchemy import ColumnElement, exists, func, select
+from sqlalchemy import ColumnElement, exists, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from db import campaign_counts
 from db.queries import campaigns, match_calls
-from db.tables import Bid, Entry, InKindAsk, InKindOffer, MatchCall, Path, PathEvent, Sale, Tender
+from db.tables import (
+    Bid,
+    Entry,
+    InKindAsk,
+    InKindOffer,
+    Lot,
+    MatchCall,
+    Path,
+    PathEvent,
+    ProductionOrder,
+    Sale,
+    Tender,
+)
 from domain.access import Relation
 from domain.deadlines import Deadline
 
@@ -71,6 +83,30 @@ _PARTS: dict[str, dict[Relation, Callable[[str, str], ColumnElement[bool]]]] = {
             InKindAsk.status.in_(("live", "picked")),
             InKindOffer.id == InKindAsk.in_kind_id,
             func.coalesce(InKindOffer.asker_id, user) == user,
+        ),
+    },
+    "production": {
+        Relation.MAKER: lambda path, user: exists().where(
+            Lot.order_id == path, or_(Lot.maker_id == user, Lot.broker_id == user)
+        ),
+        Relation.INSPECTOR: lambda path, user: exists().where(
+            ProductionOrder.id == path,
+            func.coalesce(ProductionOrder.certifier_id, ProductionOrder.requester_id) == user,
+        ),
+    },
+    "lot": {
+        Relation.MAKER: lambda path, user: exists().where(
+            Lot.id == path, or_(Lot.maker_id == user, Lot.broker_id == user)
+        ),
+        Relation.REQUESTER: lambda path, user: exists().where(
+            Lot.id == path,
+            ProductionOrder.id == Lot.order_id,
+            ProductionOrder.requester_id == user,
+        ),
+        Relation.INSPECTOR: lambda path, user: exists().where(
+            Lot.id == path,
+            ProductionOrder.id == Lot.order_id,
+            func.coalesce(ProductionOrder.certifier_id, ProductionOrder.requester_id) == user,
         ),
     },
 }

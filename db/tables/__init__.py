@@ -38,6 +38,15 @@ from db.tables.match_calls import (
 from db.tables.money import Payment, Payout, PayoutDestination, Refund
 from db.tables.paths import Path, PathEvent
 from db.tables.people import AccountEventRow, SelfDealingRefusal, User, UserRole
+from db.tables.production import (
+    BrokerConsent,
+    Inspection,
+    InspectionFinding,
+    Lot,
+    MaterialMove,
+    Notice,
+    ProductionOrder,
+)
 from db.tables.sales import Listing, Reservation, Sale
 from db.tables.tenders import (
     AwardRow,
@@ -56,6 +65,7 @@ __all__ = [
     "Base",
     "Bid",
     "BidRevision",
+    "BrokerConsent",
     "Campaign",
     "CampaignItem",
     "CampaignTranche",
@@ -72,18 +82,23 @@ __all__ = [
     "InKindOffer",
     "InKindRecord",
     "InboxRow",
+    "Inspection",
+    "InspectionFinding",
     "Json",
     "LedgerAccount",
     "LedgerEntry",
     "LedgerPosting",
     "LicenceSignature",
     "Listing",
+    "Lot",
     "MatchApproval",
     "MatchCall",
     "MatchProject",
     "MatchReservation",
     "MatchSpending",
+    "MaterialMove",
     "MilestoneRow",
+    "Notice",
     "Objection",
     "Offer",
     "Path",
@@ -94,6 +109,7 @@ __all__ = [
     "Pledge",
     "PledgeEvent",
     "PledgeStat",
+    "ProductionOrder",
     "ProviderLimit",
     "Refund",
     "Reservation",
