@@ -14,7 +14,7 @@ from api.services import Services
 from db import campaign_rows
 from db.queries import kinship, paths, refusals
 from db.queries.paths import Seen as PathSeen
-from domain import access, campaign, tender
+from domain import access, campaign, production, tender
 from domain.access import Action, Relation
 from domain.errors import AccountFrozen, NotFound, SelfDealing
 from runtime.logging import bind
@@ -89,7 +89,10 @@ _VIEW = {
 """By kind of path: what lets somebody see it."""
 DRAFT = "draft"
 """The phase in which only its initiator sees a path."""
-_PRIVATE: dict[str, frozenset[str]] = {"campaign": frozenset(campaign.PRIVATE)}
+_PRIVATE: dict[str, frozenset[str]] = {
+    "campaign": frozenset(campaign.PRIVATE),
+    "production": frozenset(production.PRIVATE),
+}
 """By kind of path: the phases in which only its initiator and operators see it, where that is not only the draft."""
 
 
@@ -159,4 +162,7 @@ _ROLES = (
     Relation.ASKER,
     Relation.APPROVER,
     Relation.BACKER,
+    Relation.MAKER,
+    Relation.REQUESTER,
+    Relation.INSPECTOR,
 )

@@ -43,7 +43,9 @@ class Relation(StrEnum):
     REQUESTER = "requester"
     """Ordered what the lot is made for."""
     INSPECTOR = "inspector"
-    """Inspects the goods: the independent certifier, else the requester."""
+    """Inspects the goods: the independent certifier, else the requester; on an appeal also the second inspector."""
+    JUROR = "juror"
+    """Was drawn to decide an appeal of the lot."""
     AUDIENCE = "audience"
     """A path shows them the file."""
     OPERATOR = "operator"
@@ -152,6 +154,7 @@ class Action(StrEnum):
     LOT_RULE = "lot.rule"
     INSPECTION_VIEW = "inspection.view"
     INSPECTION_DECIDE = "inspection.decide"
+    SERIES_RESUME = "series.resume"
     CONSENT_GIVE = "consent.give"
 
 
@@ -160,6 +163,7 @@ _OP, _AD = Relation.OPERATOR, Relation.ADMIN
 _I, _C, _BID = Relation.INITIATOR, Relation.CREATOR, Relation.BIDDER
 _BACK = Relation.BACKER
 _MK, _RQ, _INS = Relation.MAKER, Relation.REQUESTER, Relation.INSPECTOR
+_JUR = Relation.JUROR
 
 POLICY: dict[Action, frozenset[Relation]] = {
     Action.PROFILE_EDIT: frozenset({_O}),
@@ -254,12 +258,13 @@ POLICY: dict[Action, frozenset[Relation]] = {
     Action.PRODUCTION_FUND: frozenset({_I}),
     Action.PRODUCTION_STOP: frozenset({_I, _OP}),
     Action.LOT_CLAIM: frozenset({_M}),
-    Action.LOT_VIEW: frozenset({_MK, _RQ, _INS, _OP}),
+    Action.LOT_VIEW: frozenset({_MK, _RQ, _INS, _JUR, _OP}),
     Action.LOT_MAKE: frozenset({_MK}),
     Action.LOT_SUPPLY: frozenset({_RQ}),
     Action.LOT_RULE: frozenset({_OP}),
-    Action.INSPECTION_VIEW: frozenset({_MK, _RQ, _INS, _OP}),
+    Action.INSPECTION_VIEW: frozenset({_MK, _RQ, _INS, _JUR, _OP}),
     Action.INSPECTION_DECIDE: frozenset({_INS}),
+    Action.SERIES_RESUME: frozenset({_M}),
     Action.CONSENT_GIVE: frozenset({_M}),
 }
 

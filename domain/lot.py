@@ -15,7 +15,7 @@ from domain import accounts
 from domain.accounts import Account
 from domain.errors import InvalidInput, WrongPhase
 from domain.model import Instant, Message
-from domain.production import Label, ProductionTerms
+from domain.production import ProductionTerms
 
 REWORK_MOST = 2
 """How often goods may be sent back to their maker."""
@@ -71,6 +71,8 @@ class Event(StrEnum):
     """The maker steps back before materials are sent."""
     CALLED_OFF = "called_off"
     """By operators, before materials are sent."""
+    DEPOSIT_LOST = "deposit_lost"
+    """The maker's bank keeps what it has taken back of the deposit."""
     KIT_SENT = "kit_sent"
     KIT_NOT_SENT = "kit_not_sent"
     KIT_RECEIVED = "kit_received"
@@ -107,6 +109,16 @@ _CANCEL = frozenset({_P.CANCELLED})
 _AFTER_DECISION = frozenset({_P.REWORK, _P.DECIDED, _P.SETTLED})
 _SETTLE = frozenset({_P.SETTLED})
 BEFORE_KIT = (_P.SAMPLE, _P.SAMPLE_REVIEW, _P.KIT_RESERVED, _P.KIT_PAID)
+WITH_KIT = (
+    _P.KIT_SHIPPED,
+    _P.MAKING,
+    _P.RETURN_SHIPPED,
+    _P.INSPECTING,
+    _P.DECIDED,
+    _P.REWORK,
+    _P.APPEALED,
+)
+"""From the sending of the materials to the last decision."""
 
 TRANSITIONS: dict[tuple[Phase, Event], frozenset[Phase]] = {
     (_P.SAMPLE, Event.CLAIMED): frozenset({_P.SAMPLE, *_AFTER_SAMPLE}),
@@ -123,6 +135,8 @@ TRANSITIONS: dict[tuple[Phase, Event], frozenset[Phase]] = {
     (_P.KIT_PAID, Event.KIT_NOT_SENT): _CANCEL,
     (_P.KIT_PAID, Event.WITHDRAWN): _LAPSE,
     **{(phase, Event.CALLED_OFF): _CANCEL for phase in BEFORE_KIT},
+    (_P.KIT_PAID, Event.DEPOSIT_LOST): _LAPSE,
+    **{(phase, Event.DEPOSIT_LOST): frozenset({phase}) for phase in WITH_KIT},
     (_P.KIT_SHIPPED, Event.KIT_RECEIVED): frozenset({_P.MAKING}),
     (_P.KIT_SHIPPED, Event.KIT_LOST): frozenset({_P.KIT_PAID}),
     **{
@@ -132,7 +146,7 @@ TRANSITIONS: dict[tuple[Phase, Event], frozenset[Phase]] = {
     (_P.MAKING, Event.GOODS_SENT): frozenset({_P.RETURN_SHIPPED}),
     (_P.MAKING, Event.ABANDONED): frozenset({_P.ABANDONED}),
     (_P.RETURN_SHIPPED, Event.GOODS_RECEIVED): frozenset({_P.INSPECTING, *_AFTER_DECISION}),
-    (_P.RETURN_SHIPPED, Event.GOODS_LOST): frozenset({_P.LOST}),
+    (_P.RETURN_SHIPPED, Event.GOODS_LOST): frozenset({_P.LOST, _P.DECIDED, _P.SETTLED}),
     (_P.INSPECTING, Event.INSPECTED): _AFTER_DECISION,
     (_P.INSPECTING, Event.INSPECTION_LAPSED): _AFTER_DECISION,
     (_P.REWORK, Event.GOODS_SENT): frozenset({_P.RETURN_SHIPPED}),
@@ -218,6 +232,7 @@ class Course(Message):
     unreturned: int = 0
     """Sent back to their maker to be mended, and never seen again."""
     lost: int = 0
+    """On their way back, paid for by the protection fund."""
     rework_rounds: int = 0
     kits_lost: int = 0
     due_at: Instant | None = None
@@ -229,7 +244,8 @@ class Course(Message):
     @property
     def undecided(self) -> int:
         """Units that were handed in and that nobody has decided about yet."""
-        return self.made - self.accepted - self.in_rework - self.rejected - self.unreturned
+        over = self.accepted + self.rejected + self.unreturned + self.lost
+        return self.made - self.in_rework - over
 
     @property
     def missing(self) -> int:
@@ -245,7 +261,7 @@ class Flow(Message):
     freight: int = 0
     """From the order's escrow to the maker, free of commission; sample fees likewise."""
     certifier: int = 0
-    """From the order's escrow to the independent inspector."""
+    """From the order's escrow to the independent inspector, free of commission."""
     protected: int = 0
     """From the protection fund to the maker."""
     deposit_back: int = 0
@@ -259,6 +275,12 @@ class Flow(Message):
     accepted: int = 0
     rejected: int = 0
     lost: int = 0
+    """Paid for by the protection fund; or gone for good after they were paid to be sent and inspected once."""
+
+    @property
+    def finished(self) -> int:
+        """Units that the lot does not have any more."""
+        return self.unmade + self.accepted + self.rejected + self.lost
 
 
 class Moved(Message):
@@ -272,6 +294,20 @@ class Moved(Message):
 def deposit_account(lot_id: str, maker_id: str) -> Account:
     """Where a maker's deposit lies."""
     return accounts.deposit(lot_id, maker_id)
+
+
+def require_claim(terms: ProductionTerms, units: int, left: int) -> None:
+    """Raises InvalidInput for a lot of a size the order does not have; `left`: units that can be claimed.
+
+    The last units may be fewer than a lot has otherwise, or they could never be claimed.
+    """
+    last = units == left < terms.lot_least
+    if not last and not terms.lot_least <= units <= terms.lot_most:
+        raise InvalidInput(
+            "a lot of this order has another size",
+            field="units",
+            accepted=f"{terms.lot_least} to {terms.lot_most}, or the last ones",
+        )
 
 
 def begin(terms: ProductionTerms, units: int, *, sample_known: bool) -> Moved:
@@ -300,7 +336,7 @@ def sample_seen(terms: ProductionTerms, course: Course, *, refused: bool) -> Mov
 def given_up(course: Course, phase: Phase) -> Moved:
     """The lot ends before materials were sent: the deposit goes back the way it came, and others can claim the units."""
     flow = Flow(deposit_back=course.deposit_held, deposit_refunded=True, unmade=course.units)
-    return Moved(course=_without_deposit(course), phase=phase, flow=flow)
+    return Moved(course=without_deposit(course), phase=phase, flow=flow)
 
 
 def abandoned(course: Course) -> Moved:
@@ -309,7 +345,7 @@ def abandoned(course: Course) -> Moved:
     A deposit is never above what the materials cost, so nothing of it is left (paths 2.5).
     """
     flow = Flow(deposit_kept=course.deposit_held, unmade=course.units)
-    return Moved(course=_without_deposit(course), phase=Phase.ABANDONED, flow=flow)
+    return Moved(course=without_deposit(course), phase=Phase.ABANDONED, flow=flow)
 
 
 def require_hand_in(course: Course, sent: HandIn, phase: Phase) -> None:
@@ -324,49 +360,6 @@ def require_hand_in(course: Course, sent: HandIn, phase: Phase) -> None:
         raise InvalidInput(
             "the lot has not so many units", field="made", accepted=f"1 to {most} in all"
         )
-
-
-def goods_lost(terms: ProductionTerms, course: Course, sent: HandIn) -> Moved:
-    """The goods never arrived. Under our label the protection fund pays the wages and the deposit goes back in full.
-
-    Under the maker's own label they bear it: the deposit pays for the materials. Units accepted before stay paid.
-    """
-    gone = sent.made
-    ours = terms.label is Label.PLATFORM
-    unused = course.unused + sent.unused
-    now = course.model_copy(update={"lost": gone if ours else 0, "in_rework": 0})
-    back = 0
-    if ours:
-        whole = (gone + unused + course.not_at_fault) * terms.deposit
-        back = min(course.deposit_held, whole)
-    flow = Flow(
-        protected=gone * terms.rate if ours else 0,
-        deposit_back=back,
-        deposit_kept=course.deposit_held - back,
-        unmade=course.units - course.accepted - course.rejected - now.lost,
-        lost=now.lost,
-        rejected=course.rejected,
-    )
-    return Moved(course=_without_deposit(now), phase=Phase.LOST, flow=flow)
-
-
-def arrived(terms: ProductionTerms, course: Course, sent: HandIn, *, again: bool) -> Moved:
-    """The goods are there. `again`: they were mended; what was not sent with them is not waited for.
-
-    Freight is paid for the first time, and for another when what was wrong is not the maker's fault: the decision
-    about the rework has said so. A lot of which nothing was made is settled at once.
-    """
-    if again:
-        missing = course.in_rework - sent.made
-        now = course.model_copy(update={"in_rework": 0, "unreturned": course.unreturned + missing})
-        return Moved(course=now, phase=Phase.INSPECTING)
-    now = course.model_copy(
-        update={"made": sent.made, "unused": sent.unused, "spoiled": sent.spoiled}
-    )
-    if not sent.made:
-        return settle(terms, now)
-    flow = Flow(freight=sent.made * terms.freight, certifier=sent.made * terms.certifier_fee)
-    return Moved(course=now, phase=Phase.INSPECTING, flow=flow)
 
 
 def require_decision(course: Course, decision: Decision) -> None:
@@ -385,87 +378,6 @@ def require_decision(course: Course, decision: Decision) -> None:
         )
 
 
-def decided(terms: ProductionTerms, course: Course, decision: Decision) -> Moved:
-    """Accepted units are paid at once and their deposit goes back at once; rejected ones wait for an appeal.
-
-    Freight for mending is paid when what is wrong is not the maker's fault.
-    """
-    require_decision(course, decision)
-    others = decision.fault is Fault.REQUESTER
-    back = decision.accepted * terms.deposit
-    now = course.model_copy(
-        update={
-            "accepted": course.accepted + decision.accepted,
-            "in_rework": decision.rework,
-            "rejected": course.rejected + decision.rejected,
-            "not_at_fault": course.not_at_fault + (decision.rejected if others else 0),
-            "rework_rounds": course.rework_rounds + (1 if decision.rework else 0),
-            "deposit_held": course.deposit_held - back,
-        }
-    )
-    flow = Flow(
-        wages=decision.accepted * terms.rate,
-        freight=decision.rework * terms.freight if others else 0,
-        deposit_back=back,
-        accepted=decision.accepted,
-    )
-    return _onward(terms, now, flow)
-
-
-def rework_lapsed(terms: ProductionTerms, course: Course) -> Moved:
-    """Units that were to be mended were never sent: they are not paid, and the deposit pays for their materials."""
-    now = course.model_copy(
-        update={"in_rework": 0, "unreturned": course.unreturned + course.in_rework}
-    )
-    return _onward(terms, now, Flow())
-
-
-def _onward(terms: ProductionTerms, course: Course, flow: Flow) -> Moved:
-    if course.in_rework:
-        return Moved(course=course, phase=Phase.REWORK, flow=flow)
-    if course.rejected:
-        return Moved(course=course, phase=Phase.DECIDED, flow=flow)
-    end = settle(terms, course)
-    return end.model_copy(update={"flow": plus(flow, end.flow)})
-
-
-def ruled(terms: ProductionTerms, course: Course, granted: int) -> Moved:
-    """An appeal is decided: so many of the rejected units are accepted after all. Raises InvalidInput for more."""
-    if not 0 <= granted <= course.rejected:
-        raise InvalidInput(
-            "so many units were not rejected", field="accepted", accepted=f"0 to {course.rejected}"
-        )
-    back = granted * terms.deposit
-    rest = course.rejected - granted
-    now = course.model_copy(
-        update={
-            "accepted": course.accepted + granted,
-            "rejected": rest,
-            "not_at_fault": min(course.not_at_fault, rest),
-            "deposit_held": course.deposit_held - back,
-        }
-    )
-    end = settle(terms, now)
-    flow = Flow(wages=granted * terms.rate, deposit_back=back, accepted=granted)
-    return end.model_copy(update={"flow": plus(flow, end.flow)})
-
-
-def settle(terms: ProductionTerms, course: Course) -> Moved:
-    """All units are decided: what is left of the deposit is divided, unit by unit.
-
-    Materials that came back unused, and rejects that are not the maker's fault, give it back; spoiled, missing and
-    rejected units cost their materials and nothing more, never an automatic full forfeit (paths 2.5).
-    """
-    back = min(course.deposit_held, (course.unused + course.not_at_fault) * terms.deposit)
-    flow = Flow(
-        deposit_back=back,
-        deposit_kept=course.deposit_held - back,
-        unmade=course.unused + course.spoiled + course.missing + course.unreturned,
-        rejected=course.rejected,
-    )
-    return Moved(course=_without_deposit(course), phase=Phase.SETTLED, flow=flow)
-
-
 def plus(first: Flow, second: Flow) -> Flow:
     """Both together."""
     sums = {
@@ -476,5 +388,6 @@ def plus(first: Flow, second: Flow) -> Flow:
     return Flow(**sums, deposit_refunded=first.deposit_refunded or second.deposit_refunded)
 
 
-def _without_deposit(course: Course) -> Course:
+def without_deposit(course: Course) -> Course:
+    """The same once nothing of the deposit is held any more."""
     return course.model_copy(update={"deposit_held": 0})

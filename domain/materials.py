@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 
 from domain.errors import UnbalancedEntry
-from domain.lot import Course, Decision, HandIn
+from domain.lot import Course, HandIn
 from domain.model import Message
 from domain.production import Material
 
@@ -97,14 +97,19 @@ def goods_lost(units: int, sent: HandIn) -> list[Step]:
     ]
 
 
+def goods_lost_again(covered: int) -> list[Step]:
+    """The same of mended goods, of so many that the maker is not to blame for; the others are never seen again."""
+    return [Step(units=covered, source=Place.GOODS, target=Place.LOST)]
+
+
 def abandoned(units: int) -> list[Step]:
     """Nothing has ever come."""
     return [Step(units=units, source=Place.MAKER, target=Place.MISSING)]
 
 
-def decided(decision: Decision) -> list[Step]:
+def accepted(units: int) -> list[Step]:
     """Accepted goods are used; rejected ones wait for the end of the appeal; goods to be mended stay goods."""
-    return [Step(units=decision.accepted, source=Place.GOODS, target=Place.USED)]
+    return [Step(units=units, source=Place.GOODS, target=Place.USED)]
 
 
 def ended(course: Course) -> list[Step]:

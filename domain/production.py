@@ -12,9 +12,9 @@ from typing import Annotated
 
 from pydantic import Field
 
-from domain.errors import HoldTooLong, InvalidInput, WrongPhase
+from domain.errors import AmountOutOfRange, HoldTooLong, InvalidInput, WrongPhase
 from domain.model import Message
-from domain.money import Currency, MinorUnits
+from domain.money import MAX_AMOUNT, Currency, MinorUnits
 from domain.policy import RefundPolicy
 from domain.production_policy import ProductionPolicy
 
@@ -40,6 +40,8 @@ class Phase(StrEnum):
 
 FINAL = frozenset({Phase.COMPLETED, Phase.CANCELLED})
 HAS_LOTS = frozenset({Phase.PUBLISHED, Phase.CLOSING})
+PRIVATE = frozenset({Phase.DRAFT, Phase.FUNDING, Phase.CANCELLED})
+"""Until it is published an order is nobody's business but its requester's."""
 
 
 class Event(StrEnum):
@@ -55,7 +57,7 @@ class Event(StrEnum):
     CLAIMS_OVER = "claims_over"
     """The time for claims is up."""
     LOOKED = "looked"
-    """Time to show how far it is."""
+    """Time to show how far it is; ends the order if the news that all lots are over was never heard."""
     LOTS_OVER = "lots_over"
     """No lot runs and none can be claimed: what is left of the wages goes back."""
     CHARGED_BACK = "charged_back"
@@ -81,8 +83,11 @@ TRANSITIONS: dict[tuple[Phase, Event], frozenset[Phase]] = {
         )
     },
     (_P.CLOSING, Event.CHARGED_BACK): _ENDS,
-    **{(phase, Event.LOOKED): frozenset({phase}) for phase in HAS_LOTS},
-    **{(phase, Event.LOTS_OVER): frozenset({phase, _P.COMPLETED}) for phase in HAS_LOTS},
+    **{
+        (phase, event): frozenset({phase, _P.COMPLETED})
+        for phase in (_P.PUBLISHED, _P.CLOSING)
+        for event in (Event.LOOKED, Event.LOTS_OVER)
+    },
 }
 """The whole state machine of the order; that of a lot is domain.lot.TRANSITIONS."""
 
@@ -139,6 +144,8 @@ class Sampling(Message):
     minor_aql: str = "4.0"
     limiting_quality: str | None = None
     """Of ISO 2859-2, for a requester who sees each maker's lots as isolated ones; None: by acceptable quality limits."""
+    reduced: bool = False
+    """Whether makers whose lots were good for long may have smaller samples: for steady production (ISO 2859-1, 9.3.3)."""
 
 
 class Standard(Message):
@@ -232,6 +239,14 @@ class ProductionTerms(Message):
         return sum(each.pieces * each.cost for each in self.materials)
 
     @property
+    def shown_files(self) -> tuple[str, ...]:
+        """All files that the contract is made of, each once."""
+        standard = self.standard
+        of_defects = (file_id for defect in standard.defects for file_id in defect.file_ids)
+        named = (*self.file_ids, *standard.good_file_ids, *standard.bad_file_ids, *of_defects)
+        return tuple(dict.fromkeys(named))
+
+    @property
     def wants_sample(self) -> bool:
         """Whether each maker shows a sample before anything else."""
         return self.sample_fee is not None
@@ -240,9 +255,10 @@ class ProductionTerms(Message):
     def per_unit(self) -> int:
         """What is paid in for one unit, minor units.
 
-        Freight twice: goods that are sent again for no fault of the maker's are paid for again.
+        Freight for each time that it may have to be sent: goods that are mended for no fault of the maker's are paid
+        for again, at most domain.lot.REWORK_MOST times.
         """
-        return self.rate + 2 * self.freight + self.certifier_fee
+        return self.rate + 3 * self.freight + self.certifier_fee
 
     @property
     def to_fund(self) -> int:
@@ -251,8 +267,18 @@ class ProductionTerms(Message):
 
 
 def require_terms(terms: ProductionTerms, shortest_window_seconds: int) -> None:
-    """Raises InvalidInput for terms that no production order can have."""
+    """Raises InvalidInput for terms that no production order can have, AmountOutOfRange for sums nobody can pay."""
     policy = terms.policy
+    for field, amount in (
+        ("rate", terms.to_fund),
+        ("materials", terms.lot_most * terms.kit_cost),
+    ):
+        if amount > MAX_AMOUNT:
+            raise AmountOutOfRange(
+                "the sum is larger than the platform can hold",
+                field=field,
+                accepted=f"a sum of at most {MAX_AMOUNT} minor units",
+            )
     if terms.deposit > terms.kit_cost:
         raise InvalidInput(
             "a deposit is at most what the materials cost",

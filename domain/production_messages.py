@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from domain import lot, production
+from domain.ballot import BallotTerms
 from domain.lot import Decision, HandIn, Parcel
 from domain.model import Instant, Message
-from domain.path import Act, Standing
+from domain.path import Act
 from domain.production import Rules
 
 
@@ -60,6 +61,8 @@ class Claim(Message):
     return_url: str = ""
     window_seconds: int = 0
     """How long they may take to pay the deposit; 0: as the policy says."""
+    arrived_at: Instant | None = None
+    """When they asked for it, by the database's clock; None: when the claim is written down."""
 
 
 class LotAct(Act):
@@ -71,9 +74,13 @@ class LotAct(Act):
     decision: Decision | None = None
     granted: int | None = None
     """Of a ruling: how many rejected units are accepted after all."""
+    jury: bool = False
+    """Of an appeal: whether three peers decide it, instead of a second inspector."""
     seconds: int | None = None
     """Of more time."""
     file_ids: tuple[str, ...] = ()
+    amount: int = 0
+    """Of a deposit that the maker's bank keeps, minor units."""
 
 
 class LotStart(Message):
@@ -97,13 +104,17 @@ class LotStep(Message):
     subject: str = ""
 
 
-class LotStanding(Standing):
-    """Where a lot stands."""
+class LotNews(Message):
+    """What the story of a lot has to see to besides timers and payments: the `details` of its Standing."""
 
     inspection_id: str | None = None
     """Of an inspection that has to be followed now."""
     ballot_id: str | None = None
     """Of a jury that has to be asked."""
+    jury: BallotTerms | None = None
+    """What it is asked."""
+    rejected: int = 0
+    """Units that an appeal is about."""
     tells_order: str | None = None
     """Workflow of the order, when this lot was the last one that ran and nothing can be claimed any more."""
 
@@ -127,6 +138,8 @@ class InspectionStart(Message):
 class InspectionAct(Act):
     """The inspector's word."""
 
+    inspection_id: str = ""
+    """Upon which the decision is made: a full look at the lot is an inspection of its own."""
     decision: Decision | None = None
 
 

@@ -63,6 +63,8 @@ class ProductionPolicy(Message):
     """Share of the commission that feeds the protection fund."""
     tap_seconds: Annotated[int, Field(ge=1, le=30 * _DAY)] = 3 * _DAY
     """How long a link works with which a maker confirms a step by one tap."""
+    grace_seconds: Annotated[int, Field(ge=0, le=300)] = 10
+    """How long after the end of the claims those that had arrived in time are still being written down."""
     poll_first_seconds: Annotated[int, Field(ge=1, le=_DAY)] = 30
     provider_silence_seconds: Annotated[int, Field(ge=1, le=30 * _DAY)] = _HOUR
 

@@ -7,11 +7,12 @@ import secrets
 from datetime import timedelta
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from domain.notice_policy import NoticePolicy
 from domain.policy import (
     BallotPolicy,
     CampaignPolicy,
@@ -90,6 +91,9 @@ class Settings(BaseSettings):
     identity_key: SecretStr = Field(default_factory=_unknown_to_anybody)
     """Key of the hashes of verified identities. Unset, each process has its own, and identities that were verified by
     one process are strangers to all others: set it before anybody is verified, and never change it."""
+    tap_key: SecretStr = Field(default_factory=_unknown_to_anybody)
+    """Key of the one-tap links in notices. Unset, each process has its own, and the API takes no link that a worker has
+    made: set it to the same for all."""
     webhook_tolerance_seconds: Annotated[int, Field(ge=1, le=3_600)] = 300
     """How far a webhook's timestamp may lie from now, in both directions."""
 
@@ -111,6 +115,12 @@ class Settings(BaseSettings):
     """Period of the schedule that re-delivers inbox rows nobody consumed."""
     payouts_every_seconds: Annotated[int, Field(ge=1, le=86_400)] = 3_600
     """Period of the schedule that gathers what is due per payee."""
+
+    notice_port: Literal["file", "console", "none"] = "file"
+    """How notices leave: as lines of `notices.jsonl` in `data_dir`, on the worker's console, or not at all."""
+    notices_every_seconds: Annotated[int, Field(ge=1, le=86_400)] = 60
+    """Period of the schedule that sends notices."""
+    notice_policy: NoticePolicy = NoticePolicy()
 
     shortest_window_seconds: Annotated[int, Field(ge=1, le=86_400)] = 86_400
     """Least length of a window that the initiator of a path chooses for it."""

@@ -142,12 +142,16 @@ class Inspection(Base):
     """0 for the first time, then how often the units were mended."""
     inspector_id: Mapped[str] = mapped_column(ForeignKey("users.id"))
     units: Mapped[int]
+    appeal: Mapped[bool] = mapped_column(server_default=text("false"))
+    """Whether it is the second look at units that were rejected, by somebody else; their numbers begin at 1 again."""
     plan: Mapped[Json]
     seed: Mapped[str]
     drawn: Mapped[list[int]] = mapped_column(JSONB)
-    """Units to be looked at, from 1."""
+    """Units to be looked at, from 1, in the order of drawing; none named: every unit."""
     opened_at: Mapped[datetime] = mapped_column(server_default=func.now())
     due_at: Mapped[datetime]
+    verdict: Mapped[Json | None]
+    """domain.sampling.Verdict, once every drawn unit was looked at and something followed from it."""
     decided_at: Mapped[datetime | None]
     decision: Mapped[Json | None]
     """domain.lot.Decision."""
@@ -155,7 +159,7 @@ class Inspection(Base):
 
 
 class InspectionFinding(Base):
-    """What an inspector has found on one unit. Never changed: a mistake is corrected by another look before the decision."""
+    """What an inspector has found on one unit. Never changed: a drawn unit is looked at once, and counts as it was found."""
 
     __tablename__ = "inspection_findings"
 
@@ -166,6 +170,36 @@ class InspectionFinding(Base):
     note: Mapped[str] = mapped_column(server_default=text("''"))
     file_ids: Mapped[list[str]] = mapped_column(JSONB, server_default=text("'[]'"))
     at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class InspectionSeries(Base):
+    """The lots of one maker for one requester, one after the other: how severely the next one is inspected."""
+
+    __tablename__ = "inspection_series"
+    __table_args__ = (Index(None, "requester_id", "maker_id"),)
+
+    maker_id: Mapped[str] = mapped_column(ForeignKey("users.id"), primary_key=True)
+    requester_id: Mapped[str] = mapped_column(ForeignKey("users.id"), primary_key=True)
+    state: Mapped[Json]
+    """domain.sampling_rules.SwitchState."""
+    lots: Mapped[int] = mapped_column(server_default=text("0"))
+    """How many have counted."""
+    updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class Jury(Base):
+    """Three makers who decide an appeal, drawn from those who could. Never changed."""
+
+    __tablename__ = "juries"
+    __table_args__ = (Index(None, "lot_id"),)
+
+    ballot_id: Mapped[str] = mapped_column(ForeignKey("ballots.id"), primary_key=True)
+    lot_id: Mapped[str] = mapped_column(ForeignKey("lots.id"))
+    seed: Mapped[str]
+    candidates: Mapped[list[str]] = mapped_column(JSONB)
+    """Users in the order in which they were numbered, from 1, before the seed was known."""
+    jurors: Mapped[list[str]] = mapped_column(JSONB)
+    drawn_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 
 class BrokerConsent(Base):
@@ -208,8 +242,23 @@ class Notice(Base):
     path_id: Mapped[str] = mapped_column(ForeignKey("paths.id"))
     language: Mapped[str]
     words: Mapped[str]
+    taps: Mapped[list[Json]] = mapped_column(JSONB, server_default=text("'[]'"))
+    """domain.taps.Tap of each link that is sent along."""
     state: Mapped[str] = mapped_column(server_default=text("'waiting'"))
     tries: Mapped[int] = mapped_column(Integer, server_default=text("0"))
     due_at: Mapped[datetime] = mapped_column(server_default=func.now())
     sent_at: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class NoticeWish(Base):
+    """How somebody wants notices written. Without a row: in Chinese, in Beijing time."""
+
+    __tablename__ = "notice_wishes"
+    __table_args__ = (CheckConstraint(one_of("language", ("zh", "en")), name="language"),)
+
+    user_id: Mapped[str] = mapped_column(ForeignKey("users.id"), primary_key=True)
+    language: Mapped[str]
+    time_zone: Mapped[str | None]
+    """IANA name; None: not known."""
+    changed_at: Mapped[datetime] = mapped_column(server_default=func.now(), onupdate=func.now())

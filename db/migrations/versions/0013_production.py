@@ -102,11 +102,13 @@ CREATE TABLE inspections (
     round integer NOT NULL,
     inspector_id text NOT NULL,
     units bigint NOT NULL,
+    appeal boolean DEFAULT false NOT NULL,
     plan jsonb NOT NULL,
     seed text NOT NULL,
     drawn jsonb NOT NULL,
     opened_at timestamptz DEFAULT now() NOT NULL,
     due_at timestamptz NOT NULL,
+    verdict jsonb,
     decided_at timestamptz,
     decision jsonb,
     note text DEFAULT '' NOT NULL,
@@ -127,6 +129,33 @@ CREATE TABLE inspection_findings (
     CONSTRAINT pk_inspection_findings PRIMARY KEY (inspection_id, unit),
     CONSTRAINT fk_inspection_findings_inspection_id FOREIGN KEY(inspection_id) REFERENCES inspections (id)
 );
+
+CREATE TABLE inspection_series (
+    maker_id text NOT NULL,
+    requester_id text NOT NULL,
+    state jsonb NOT NULL,
+    lots bigint DEFAULT 0 NOT NULL,
+    updated_at timestamptz DEFAULT now() NOT NULL,
+    CONSTRAINT pk_inspection_series PRIMARY KEY (maker_id, requester_id),
+    CONSTRAINT fk_inspection_series_maker_id FOREIGN KEY(maker_id) REFERENCES users (id),
+    CONSTRAINT fk_inspection_series_requester_id FOREIGN KEY(requester_id) REFERENCES users (id)
+);
+
+CREATE INDEX ix_inspection_series_requester_id_maker_id ON inspection_series (requester_id, maker_id);
+
+CREATE TABLE juries (
+    ballot_id text NOT NULL,
+    lot_id text NOT NULL,
+    seed text NOT NULL,
+    candidates jsonb NOT NULL,
+    jurors jsonb NOT NULL,
+    drawn_at timestamptz DEFAULT now() NOT NULL,
+    CONSTRAINT pk_juries PRIMARY KEY (ballot_id),
+    CONSTRAINT fk_juries_ballot_id FOREIGN KEY(ballot_id) REFERENCES ballots (id),
+    CONSTRAINT fk_juries_lot_id FOREIGN KEY(lot_id) REFERENCES lots (id)
+);
+
+CREATE INDEX ix_juries_lot_id ON juries (lot_id);
 
 CREATE TABLE broker_consents (
     id text NOT NULL,
@@ -151,6 +180,7 @@ CREATE TABLE notices (
     path_id text NOT NULL,
     language text NOT NULL,
     words text NOT NULL,
+    taps jsonb DEFAULT '[]' NOT NULL,
     state text DEFAULT 'waiting' NOT NULL,
     tries integer DEFAULT 0 NOT NULL,
     due_at timestamptz DEFAULT now() NOT NULL,
@@ -166,8 +196,44 @@ CREATE TABLE notices (
 CREATE INDEX ix_notices_user_id_id ON notices (user_id, id);
 
 CREATE INDEX ix_notices_waiting ON notices (due_at) WHERE state = 'waiting';
+
+CREATE TABLE notice_wishes (
+    user_id text NOT NULL,
+    language text NOT NULL,
+    time_zone text,
+    changed_at timestamptz DEFAULT now() NOT NULL,
+    CONSTRAINT pk_notice_wishes PRIMARY KEY (user_id),
+    CONSTRAINT ck_notice_wishes_language CHECK (language IN ('en', 'zh')),
+    CONSTRAINT fk_notice_wishes_user_id FOREIGN KEY(user_id) REFERENCES users (id)
+);
 """
+
+FROZEN = """
+CREATE FUNCTION inspection_refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION '% on % refused: %', TG_OP, TG_TABLE_NAME, TG_ARGV[0]
+        USING ERRCODE = 'restrict_violation', TABLE = TG_TABLE_NAME, CONSTRAINT = TG_NAME;
+END $$;
+
+CREATE TRIGGER inspections_plan_frozen BEFORE UPDATE ON inspections FOR EACH ROW
+    WHEN (OLD.decided_at IS NOT NULL
+        OR (OLD.id, OLD.lot_id, OLD.round, OLD.inspector_id, OLD.units, OLD.appeal, OLD.plan, OLD.seed,
+            OLD.drawn, OLD.opened_at, OLD.due_at)
+        IS DISTINCT FROM
+           (NEW.id, NEW.lot_id, NEW.round, NEW.inspector_id, NEW.units, NEW.appeal, NEW.plan, NEW.seed,
+            NEW.drawn, NEW.opened_at, NEW.due_at))
+    EXECUTE FUNCTION inspection_refuse_change(
+        'a plan is drawn up once, before any unit is looked at; a decision is made once');
+CREATE TRIGGER inspections_kept BEFORE DELETE ON inspections FOR EACH ROW
+    EXECUTE FUNCTION inspection_refuse_change('an inspection is kept; a new look is a new inspection');
+CREATE TRIGGER inspection_findings_kept BEFORE UPDATE OR DELETE ON inspection_findings FOR EACH ROW
+    EXECUTE FUNCTION inspection_refuse_change('a drawn unit is looked at once');
+CREATE TRIGGER juries_kept BEFORE UPDATE OR DELETE ON juries FOR EACH ROW
+    EXECUTE FUNCTION inspection_refuse_change('a jury is drawn once');
+"""
+"""What holds for whoever writes SQL: nobody can draw another sample, or find something else, once one was drawn."""
 
 
 def upgrade() -> None:
-    op.get_bind().exec_driver_sql(TABLES, execution_options={"no_parameters": True})
+    for statements in (TABLES, FROZEN):
+        op.get_bind().exec_driver_sql(statements, execution_options={"no_parameters": True})
