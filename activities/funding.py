@@ -35,11 +35,18 @@ from activities.in_kind_money import (
     in_kind_unfunded,
 )
 from activities.losses import borne_by_payer, lost_before, lost_entry
+from activities.lot_money import lot_deposit_lost, lot_funded, lot_refunded, lot_unfunded
 from activities.match_call_money import (
     match_budget_lost,
     match_call_funded,
     match_call_refunded,
     match_call_unfunded,
+)
+from activities.production_money import (
+    production_funded,
+    production_refunded,
+    production_unfunded,
+    production_wages_lost,
 )
 from activities.sales import sale_of
 from activities.settlement import refund_escrow
@@ -51,7 +58,7 @@ from activities.tender_money import (
 )
 from activities.transitions import advance, funded_key, happened, unfunded_key
 from db.tables import Path, Payment, Refund
-from domain import campaign, contest, in_kind, match_call, tender
+from domain import campaign, contest, in_kind, lot, match_call, production, tender
 from domain.chargebacks import Lost
 from domain.errors import ProviderMismatch
 from domain.ids import revived_workflow_id
@@ -269,6 +276,20 @@ HOOKS: dict[str, PathHooks] = {
         in_kind_refunded,
         in_kind.FINAL,
         lost=in_kind_deposit_lost,
+    ),
+    "production": PathHooks(
+        production_funded,
+        production_unfunded,
+        production_refunded,
+        production.FINAL,
+        lost=production_wages_lost,
+    ),
+    "lot": PathHooks(
+        lot_funded,
+        lot_unfunded,
+        lot_refunded,
+        lot.FINAL,
+        lost=lot_deposit_lost,
     ),
 }
 """By kind of path."""

@@ -29,7 +29,7 @@ _DESCRIPTION = """\
 Baigong 百工, the back end of a handicraft crowd-creation platform.
 
 * Amounts are whole minor units (fen, cents, yen) with an ISO 4217 code.
-* Every POST but webhooks needs an `Idempotency-Key`; repeating a request with its key repeats the answer.
+* Every POST but webhooks and one-tap links needs an `Idempotency-Key`; repeating a request with its key repeats the answer.
 * Refusals are RFC 9457 problem documents; `code` is stable, `GET /problems` explains each.
 * Lists are pages: pass `next` of one page as `after` of the following one.
 """

@@ -18,6 +18,8 @@ from runtime.logging import logger, unbind_all
 
 _CORRELATION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _QUIET = frozenset({"/healthz", "/readyz", "/metrics"})
+_TAP = re.compile(r"(?<=/v1/taps/)[^/]+")
+"""A one-tap link is a key to what it does: logs do not keep it."""
 _log = logger("api.requests")
 
 
@@ -60,7 +62,7 @@ class RequestContext:
             write(
                 "request",
                 method=scope["method"],
-                path=scope["path"],
+                path=_TAP.sub("…", scope["path"]),
                 status=status,
                 milliseconds=milliseconds,
             )

@@ -96,6 +96,8 @@ _KINDS = (
     ("/v1/campaigns", "Campaign"),
     ("/v1/match-calls", "MatchCall"),
     ("/v1/in-kind", "InKind"),
+    ("/v1/production-orders", "ProductionOrder"),
+    ("/v1/lots", "Lot"),
 )
 for _prefix, _kind in _KINDS:
     for _name, _endpoint, _summary in _PARTS:

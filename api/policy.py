@@ -14,7 +14,7 @@ from api.services import Services
 from db import campaign_rows
 from db.queries import kinship, paths, refusals
 from db.queries.paths import Seen as PathSeen
-from domain import access, campaign, tender
+from domain import access, campaign, production, tender
 from domain.access import Action, Relation
 from domain.errors import AccountFrozen, NotFound, SelfDealing
 from runtime.logging import bind
@@ -83,11 +83,16 @@ _VIEW = {
     "campaign": Action.CAMPAIGN_VIEW,
     "match_call": Action.MATCH_VIEW,
     "in_kind": Action.IN_KIND_VIEW,
+    "production": Action.PRODUCTION_VIEW,
+    "lot": Action.LOT_VIEW,
 }
 """By kind of path: what lets somebody see it."""
 DRAFT = "draft"
 """The phase in which only its initiator sees a path."""
-_PRIVATE: dict[str, frozenset[str]] = {"campaign": frozenset(campaign.PRIVATE)}
+_PRIVATE: dict[str, frozenset[str]] = {
+    "campaign": frozenset(campaign.PRIVATE),
+    "production": frozenset(production.PRIVATE),
+}
 """By kind of path: the phases in which only its initiator and operators see it, where that is not only the draft."""
 
 
@@ -157,4 +162,7 @@ _ROLES = (
     Relation.ASKER,
     Relation.APPROVER,
     Relation.BACKER,
+    Relation.MAKER,
+    Relation.REQUESTER,
+    Relation.INSPECTOR,
 )

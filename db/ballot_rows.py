@@ -7,7 +7,7 @@ import secrets
 from sqlalchemy import exists, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from db import fulfilment_rows
+from db import fulfilment_rows, juries
 from db.admission import Admitted, Arrival, admit
 from db.queries import kinship
 from db.tables import Ballot, Path, PathEvent, User, Vote, VoteVoid
@@ -75,6 +75,10 @@ async def _require_eligible(
             "only backers of the campaign vote here who have received nothing",
             field="electorate",
             accepted="a pledge that is paid, and no reward received",
+        )
+    if terms.jury and not await juries.is_juror(session, admitted.path.id, voter_id):
+        raise NotEligible(
+            "only the jurors vote here who were drawn", field="jury", accepted="one of the jurors"
         )
     out = exists().where(VoteVoid.ballot_id == admitted.path.id, VoteVoid.voter_id == voter_id)
     if await session.scalar(select(out)):

@@ -65,6 +65,18 @@ async def claim(
     )
 
 
+async def kept(session: AsyncSession, user_id: str, key: str) -> Claim | None:
+    """What is kept under a key, without taking it; None before the first try."""
+    row = await session.get(IdempotencyRow, (user_id, key), populate_existing=True)
+    if row is None:
+        return None
+    answered = row.status_code is not None and row.body is not None
+    return Claim(
+        resource_id=row.resource_id,
+        answer=Answer(row.status_code or 0, row.body or {}) if answered else None,
+    )
+
+
 async def store(session: AsyncSession, user_id: str, key: str, answer: Answer) -> bool:
     """Keeps the answer for the key; False when another try was faster and its answer stands."""
     kept = await session.execute(

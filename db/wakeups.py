@@ -7,7 +7,7 @@ import json
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from db import inbox
+from db import inbox, lot_parcels
 from db.tables import Chargeback, InboxRow, Path, Payment, Payout, Refund, Sale
 from domain.cases import ChargebackCase, PaymentCase, PayoutCase, RefundCase
 from domain.deadlines import Deadline
@@ -175,7 +175,7 @@ async def _parcel(session: AsyncSession, row: InboxRow) -> Tell | None:
         select(Sale).where(Sale.carrier == carrier, Sale.tracking_number == scan.tracking_number)
     )
     if sale is None:
-        return None
+        return await lot_parcels.heard(session, row, carrier, scan)
     path = await session.get_one(Path, sale.id, with_for_update=True)
     row.subject = sale.id
     if path.phase != Phase.SHIPPED:

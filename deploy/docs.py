@@ -8,7 +8,19 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from domain import ballot, campaign, contest, in_kind, match_call, milestones, pledge, sale, tender
+from domain import (
+    ballot,
+    campaign,
+    contest,
+    in_kind,
+    lot,
+    match_call,
+    milestones,
+    pledge,
+    production,
+    sale,
+    tender,
+)
 from domain.policy import (
     BallotPolicy,
     CampaignPolicy,
@@ -18,6 +30,7 @@ from domain.policy import (
     SalePolicy,
     TenderPolicy,
 )
+from domain.production_policy import ProductionPolicy
 
 DOCS = Path(__file__).parent.parent / "docs"
 BEGIN = "<!-- generated: python -m deploy.docs -->\n"
@@ -133,6 +146,27 @@ def in_kind_section() -> str:
     )
 
 
+def production_section() -> str:
+    """The state diagrams of the production order and of a lot, the windows and the fee, as the code has them."""
+    path, part = (
+        [
+            f"{old} --> {new}: {event}"
+            for (old, event), targets in transitions.items()
+            for new in sorted(targets)
+        ]
+        for transitions in (production.TRANSITIONS, lot.TRANSITIONS)
+    )
+    policy = ProductionPolicy()
+    return (
+        diagram(production.Phase.DRAFT, path, production.FINAL)
+        + "\nEach lot:\n\n"
+        + diagram(lot.Phase.SAMPLE, part, lot.FINAL)
+        + windows(policy, "PRODUCTION_POLICY")
+        + f"\nCommission: {percent(policy.fee_basis_points)} of wages, "
+        f"{percent(policy.protection_basis_points)} of it for the protection fund.\n"
+    )
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "sale.md": sale_section,
     "contest.md": contest_section,
@@ -141,6 +175,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "campaign.md": campaign_section,
     "match_call.md": match_call_section,
     "in_kind.md": in_kind_section,
+    "production.md": production_section,
 }
 """Name of the page -> its generated part."""
 

@@ -38,6 +38,14 @@ class Relation(StrEnum):
     """Asks for the help that is offered; once somebody is picked, only they."""
     APPROVER = "approver"
     """Decides on the spendings of the match call."""
+    MAKER = "maker"
+    """Has claimed the lot, or acts as broker for who has; of an order, has any lot of it."""
+    REQUESTER = "requester"
+    """Ordered what the lot is made for."""
+    INSPECTOR = "inspector"
+    """Inspects the goods: the independent certifier, else the requester; on an appeal also the second inspector."""
+    JUROR = "juror"
+    """Was drawn to decide an appeal of the lot."""
     AUDIENCE = "audience"
     """A path shows them the file."""
     OPERATOR = "operator"
@@ -134,12 +142,28 @@ class Action(StrEnum):
     IN_KIND_RECEIVE = "in_kind.receive"
     IN_KIND_CALL_OFF = "in_kind.call_off"
     IN_KIND_RULE = "in_kind.rule"
+    PRODUCTION_CREATE = "production.create"
+    PRODUCTION_VIEW = "production.view"
+    PRODUCTION_EDIT = "production.edit"
+    PRODUCTION_FUND = "production.fund"
+    PRODUCTION_STOP = "production.stop"
+    LOT_CLAIM = "lot.claim"
+    LOT_VIEW = "lot.view"
+    LOT_MAKE = "lot.make"
+    LOT_SUPPLY = "lot.supply"
+    LOT_RULE = "lot.rule"
+    INSPECTION_VIEW = "inspection.view"
+    INSPECTION_DECIDE = "inspection.decide"
+    SERIES_RESUME = "series.resume"
+    CONSENT_GIVE = "consent.give"
 
 
 _M, _O, _B, _S = Relation.MEMBER, Relation.OWNER, Relation.BUYER, Relation.SELLER
 _OP, _AD = Relation.OPERATOR, Relation.ADMIN
 _I, _C, _BID = Relation.INITIATOR, Relation.CREATOR, Relation.BIDDER
 _BACK = Relation.BACKER
+_MK, _RQ, _INS = Relation.MAKER, Relation.REQUESTER, Relation.INSPECTOR
+_JUR = Relation.JUROR
 
 POLICY: dict[Action, frozenset[Relation]] = {
     Action.PROFILE_EDIT: frozenset({_O}),
@@ -163,7 +187,7 @@ POLICY: dict[Action, frozenset[Relation]] = {
     Action.PAYOUT_REQUEST: frozenset({_M}),
     Action.PAYOUT_VIEW: frozenset({_O, _OP}),
     Action.BALANCE_VIEW: frozenset({_O, _OP}),
-    Action.PATH_STATEMENT_VIEW: frozenset({_B, _S, _I, _C, _BID, Relation.APPROVER, _OP}),
+    Action.PATH_STATEMENT_VIEW: frozenset({_B, _S, _I, _C, _BID, Relation.APPROVER, _MK, _RQ, _OP}),
     Action.LEDGER_VIEW: frozenset({_OP}),
     Action.USER_VERIFY: frozenset({_OP}),
     Action.USER_FREEZE: frozenset({_OP}),
@@ -228,6 +252,20 @@ POLICY: dict[Action, frozenset[Relation]] = {
     Action.IN_KIND_RECEIVE: frozenset({Relation.ASKER}),
     Action.IN_KIND_CALL_OFF: frozenset({_I, Relation.ASKER}),
     Action.IN_KIND_RULE: frozenset({_OP}),
+    Action.PRODUCTION_CREATE: frozenset({_M}),
+    Action.PRODUCTION_VIEW: frozenset({_M}),
+    Action.PRODUCTION_EDIT: frozenset({_I}),
+    Action.PRODUCTION_FUND: frozenset({_I}),
+    Action.PRODUCTION_STOP: frozenset({_I, _OP}),
+    Action.LOT_CLAIM: frozenset({_M}),
+    Action.LOT_VIEW: frozenset({_MK, _RQ, _INS, _JUR, _OP}),
+    Action.LOT_MAKE: frozenset({_MK}),
+    Action.LOT_SUPPLY: frozenset({_RQ}),
+    Action.LOT_RULE: frozenset({_OP}),
+    Action.INSPECTION_VIEW: frozenset({_MK, _RQ, _INS, _JUR, _OP}),
+    Action.INSPECTION_DECIDE: frozenset({_INS}),
+    Action.SERIES_RESUME: frozenset({_M}),
+    Action.CONSENT_GIVE: frozenset({_M}),
 }
 
 

@@ -128,6 +128,8 @@ class BallotTerms(Message):
     """People who may not vote, besides the initiator and the authors of the options."""
     electorate: str | None = None
     """A campaign of which only backers may vote who have received nothing; None: everybody may."""
+    jury: bool = False
+    """Whether only the jurors vote who were drawn for it."""
     policy: BallotPolicy
 
     @property

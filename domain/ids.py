@@ -36,7 +36,13 @@ MatchCallId = Annotated[str, _pattern("mtc")]
 SpendingId = Annotated[str, _pattern("spd")]
 InKindId = Annotated[str, _pattern("ink")]
 AskId = Annotated[str, _pattern("ask")]
-PathId = Annotated[str, StringConstraints(pattern=f"^(sal|con|ten|bal|cmp|mtc|ink){_SUFFIX}")]
+ProductionId = Annotated[str, _pattern("prd")]
+LotId = Annotated[str, _pattern("lot")]
+InspectionId = Annotated[str, _pattern("ins")]
+ConsentId = Annotated[str, _pattern("cns")]
+PathId = Annotated[
+    str, StringConstraints(pattern=f"^(sal|con|ten|bal|cmp|mtc|ink|prd|lot){_SUFFIX}")
+]
 """Id of any path: the prefix tells which kind of path it is."""
 
 

@@ -33,6 +33,8 @@ class ParcelScan(Message):
 
 
 class ParcelFact(Message):
-    """A scan that decides something, as the sale's workflow gets it."""
+    """A scan as the path's workflow gets it: a sale hears of what decides something, a lot of every one."""
 
     kind: ScanKind
+    silent_until: Instant | None = None
+    """For a lot: when the parcel counts as lost unless it is scanned once more."""

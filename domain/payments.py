@@ -34,6 +34,8 @@ class Purpose(StrEnum):
     BUDGET = "budget"
     """What a sponsor gives for campaigns; kept in the account of the match call."""
     PLEDGE = "pledge"
+    WAGES = "wages"
+    """What a requester pays in for all units of a production order; kept in its escrow."""
 
 
 class RefundState(StrEnum):

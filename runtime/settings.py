@@ -7,11 +7,12 @@ import secrets
 from datetime import timedelta
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from domain.notice_policy import NoticePolicy
 from domain.policy import (
     BallotPolicy,
     CampaignPolicy,
@@ -24,6 +25,7 @@ from domain.policy import (
     SalePolicy,
     TenderPolicy,
 )
+from domain.production_policy import ProductionPolicy
 
 Port = Annotated[int, Field(ge=1, le=65_535)]
 
@@ -89,6 +91,9 @@ class Settings(BaseSettings):
     identity_key: SecretStr = Field(default_factory=_unknown_to_anybody)
     """Key of the hashes of verified identities. Unset, each process has its own, and identities that were verified by
     one process are strangers to all others: set it before anybody is verified, and never change it."""
+    tap_key: SecretStr = Field(default_factory=_unknown_to_anybody)
+    """Key of the one-tap links in notices. Unset, each process has its own, and the API takes no link that a worker has
+    made: set it to the same for all."""
     webhook_tolerance_seconds: Annotated[int, Field(ge=1, le=3_600)] = 300
     """How far a webhook's timestamp may lie from now, in both directions."""
 
@@ -113,6 +118,12 @@ class Settings(BaseSettings):
     claims_every_seconds: Annotated[int, Field(ge=1, le=86_400)] = 86_400
     """Period of the schedule that passes on what creators of stopped campaigns have paid of what they owe."""
 
+    notice_port: Literal["file", "console", "none"] = "file"
+    """How notices leave: as lines of `notices.jsonl` in `data_dir`, on the worker's console, or not at all."""
+    notices_every_seconds: Annotated[int, Field(ge=1, le=86_400)] = 60
+    """Period of the schedule that sends notices."""
+    notice_policy: NoticePolicy = NoticePolicy()
+
     shortest_window_seconds: Annotated[int, Field(ge=1, le=86_400)] = 86_400
     """Least length of a window that the initiator of a path chooses for it."""
 
@@ -123,6 +134,7 @@ class Settings(BaseSettings):
     campaign_policy: CampaignPolicy = CampaignPolicy()
     match_policy: MatchPolicy = MatchPolicy()
     in_kind_policy: InKindPolicy = InKindPolicy()
+    production_policy: ProductionPolicy = ProductionPolicy()
     refund_policy: RefundPolicy = RefundPolicy()
     payout_policy: PayoutPolicy = PayoutPolicy()
     chargeback_policy: ChargebackPolicy = ChargebackPolicy()

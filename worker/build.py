@@ -19,18 +19,23 @@ from activities.claims import Claims
 from activities.contests import Contests
 from activities.housekeeping import Housekeeping
 from activities.in_kind import HelpInKind
+from activities.inspections import Inspections
+from activities.lots import Lots
 from activities.match_calls import MatchCalls
+from activities.notices import Notices
 from activities.payments import Payments
 from activities.payouts import Payouts
 from activities.pledge_cases import PledgeCases
 from activities.pledge_intake import PledgeIntakes
 from activities.pledge_runs import PledgeRuns
+from activities.productions import Productions
 from activities.redelivery import Redelivery
 from activities.refunds import Refunds
 from activities.sales import Sales
 from activities.tenders import Tenders
 from db.engine import Database
 from providers.registry import ProviderRegistry
+from runtime.notices import notice_port
 from runtime.settings import Settings
 from workflows.account import ChangeAccount
 from workflows.ballot import Ballot
@@ -39,15 +44,25 @@ from workflows.campaign import Campaign
 from workflows.chargeback import Chargeback
 from workflows.contest import Contest
 from workflows.in_kind import InKind
+from workflows.inspection import Inspection
+from workflows.lot import Lot
 from workflows.match_call import MatchCall
 from workflows.payment import Payment
 from workflows.payout import Payout
 from workflows.pledge import Pledge
 from workflows.pledge_run import PledgeRun
+from workflows.production import Production
 from workflows.refund import Refund
 from workflows.sale import Sale
 from workflows.tender import Tender
-from workflows.upkeep import GatherPayouts, KeepHouse, PassOnClaims, PledgeIntake, RedeliverInbox
+from workflows.upkeep import (
+    GatherPayouts,
+    KeepHouse,
+    PassOnClaims,
+    PledgeIntake,
+    RedeliverInbox,
+    SendNotices,
+)
 
 WORKFLOWS: Sequence[type] = (
     Sale,
@@ -56,6 +71,9 @@ WORKFLOWS: Sequence[type] = (
     Campaign,
     MatchCall,
     InKind,
+    Production,
+    Lot,
+    Inspection,
     Payment,
     Refund,
     PledgeRun,
@@ -70,6 +88,7 @@ WORKFLOWS: Sequence[type] = (
     PledgeIntake,
     PassOnClaims,
     KeepHouse,
+    SendNotices,
 )
 
 PASSED_THROUGH = ("domain", "activities", "runtime", "pydantic", "typeid", "structlog")
@@ -102,20 +121,12 @@ def activities(
         temporal,
         payout_at_once=settings.payout_policy.availability_seconds == 0,
     )
-    tenders = Tenders(
-        database,
-        temporal,
-        payout_at_once=settings.payout_policy.availability_seconds == 0,
-    )
-    contests = Contests(
-        database,
-        temporal,
-        payout_at_once=settings.payout_policy.availability_seconds == 0,
-    )
+    tenders = Tenders(database, temporal, payout_at_once=sales.payout_at_once)
+    contests = Contests(database, temporal, payout_at_once=sales.payout_at_once)
     campaigns = Campaigns(
         database,
         temporal,
-        payout_at_once=settings.payout_policy.availability_seconds == 0,
+        payout_at_once=sales.payout_at_once,
         rate_per_second=settings.provider_rate_per_second,
     )
     match_calls = MatchCalls(database, temporal, payout_at_once=sales.payout_at_once)
@@ -129,6 +140,7 @@ def activities(
     pledge_runs = PledgeRuns(database, providers, temporal, settings)
     pledge_cases = PledgeCases(database, providers, settings)
     redelivery = Redelivery(database, temporal, settings)
+    inspections = Inspections(database)
     intake = PledgeIntakes(database, providers, temporal, settings)
     return [
         sales.open,
@@ -138,6 +150,8 @@ def activities(
         campaigns.move,
         match_calls.move,
         in_kind.move,
+        Productions(database).move,
+        Lots(database, temporal, payout_at_once=sales.payout_at_once).move,
         payments.present,
         payments.follow,
         refunds.follow,
@@ -159,6 +173,9 @@ def activities(
         intake.take_in,
         Claims(database, temporal).pass_on,
         Housekeeping(database).forget,
+        inspections.decide,
+        inspections.remind,
+        Notices(database, settings, notice_port(settings)).send,
     ]
 
 

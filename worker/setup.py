@@ -29,7 +29,14 @@ from runtime import search_attributes
 from runtime.leaving import leave
 from runtime.settings import Settings, settings
 from runtime.temporal import connect
-from workflows.upkeep import GatherPayouts, KeepHouse, PassOnClaims, PledgeIntake, RedeliverInbox
+from workflows.upkeep import (
+    GatherPayouts,
+    KeepHouse,
+    PassOnClaims,
+    PledgeIntake,
+    RedeliverInbox,
+    SendNotices,
+)
 
 _DAY_SECONDS = 86_400
 _MINUTE_SECONDS = 60
@@ -89,8 +96,15 @@ async def register_schedules(client: Client, settings: Settings) -> None:
         task_queue=queue,
         static_summary="Pass on what backers of stopped campaigns are owed",
     )
+    send_notices = ScheduleActionStartWorkflow(
+        SendNotices.run,
+        id=f"{queue}-send-notices",
+        task_queue=queue,
+        static_summary="Send the notices that wait",
+    )
     await register_intake(client, settings)
     await _schedule(client, f"{queue}-claims", pass_on, settings.claims_every_seconds)
+    await _schedule(client, f"{queue}-notices", send_notices, settings.notices_every_seconds)
     await _schedule(client, f"{queue}-housekeeping", keep_house, _DAY_SECONDS)
     await _schedule(client, payout_schedule(queue), gather, settings.payouts_every_seconds)
     await _schedule(

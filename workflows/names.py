@@ -72,6 +72,18 @@ def match_call_workflow_id(call_id: str) -> str:
     return f"match_call-{call_id}"
 
 
+def production_workflow_id(order_id: str) -> str:
+    return f"production-{order_id}"
+
+
+def lot_workflow_id(lot_id: str) -> str:
+    return f"lot-{lot_id}"
+
+
+def inspection_workflow_id(inspection_id: str) -> str:
+    return f"inspection-{inspection_id}"
+
+
 def account_workflow_id(change_key: str) -> str:
     return f"account-{change_key}"
 

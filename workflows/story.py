@@ -171,21 +171,31 @@ class Story(Attended, Generic[ActT]):
             await self.bring_about(event, actor="operator", over=self.has_moved())
 
     async def bring_about(
-        self, event: str, *, over: Callable[[], bool], actor: str = "system", subject: str = ""
+        self,
+        event: str,
+        *,
+        over: Callable[[], bool],
+        actor: str = "system",
+        subject: str = "",
+        act: ActT | None = None,
     ) -> None:
-        """What happens without anybody's act, unless somebody was faster; what is refused needs an operator."""
+        """What happens without anybody's act, unless somebody was faster; what is refused needs an operator.
+
+        `act`: what another story says, instead of `actor`.
+        """
+        act = act or self.nobody(actor)
         while not over():
             try:
-                await uninterrupted(self._alone(event, over, actor, subject))
+                await uninterrupted(self._alone(event, over, act, subject))
                 return
             except ApplicationError as refused:
                 await self.ask_operator(f"{event} of {self.title}: {refused.message}", over=over)
 
-    async def _alone(self, event: str, over: Callable[[], bool], actor: str, subject: str) -> None:
+    async def _alone(self, event: str, over: Callable[[], bool], act: ActT, subject: str) -> None:
         await workflow.wait_condition(lambda: not self.paused or over())
         async with self.one_at_a_time:
             if not over():
-                await self.transition(event, self.nobody(actor), subject)
+                await self.transition(event, act, subject)
 
     # Acting.
 

@@ -8,6 +8,7 @@ from temporalio.workflow import ParentClosePolicy
 with workflow.unsafe.imports_passed_through():
     from activities.claims import Claims
     from activities.housekeeping import Housekeeping
+    from activities.notices import Notices
     from activities.options import INTAKE, UPKEEP
     from activities.payouts import Payouts
     from activities.pledge_intake import PledgeIntakes
@@ -15,6 +16,7 @@ with workflow.unsafe.imports_passed_through():
     from domain.campaign_messages import TakenIn
     from domain.cases import PayoutCase
     from domain.claims import PassedOn
+    from domain.notices import SentNotices
     from domain.payments import DuePage, Forgotten, Redelivered
     from runtime.temporal import start_attributes
     from workflows.names import payout_workflow_id
@@ -91,4 +93,15 @@ class KeepHouse:
     async def run(self) -> Forgotten:
         return await workflow.execute_activity_method(
             Housekeeping.forget, summary="Forget old keys and rejected webhooks", **UPKEEP
+        )
+
+
+@workflow.defn(name="SendNotices")
+class SendNotices:
+    """Sends the notices that wait."""
+
+    @workflow.run
+    async def run(self) -> SentNotices:
+        return await workflow.execute_activity_method(
+            Notices.send, summary="Send the notices that wait", **UPKEEP
         )

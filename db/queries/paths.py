@@ -6,12 +6,26 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from pydantic import TypeAdapter
-from sqlalchemy import ColumnElement, exists, func, select
+from sqlalchemy import ColumnElement, Text, cast, exists, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from db import campaign_counts
-from db.queries import campaigns, match_calls
-from db.tables import Bid, Entry, InKindAsk, InKindOffer, MatchCall, Path, PathEvent, Sale, Tender
+from db.queries import campaigns, match_calls, production
+from db.tables import (
+    Bid,
+    Entry,
+    InKindAsk,
+    InKindOffer,
+    Inspection,
+    Jury,
+    Lot,
+    MatchCall,
+    Path,
+    PathEvent,
+    ProductionOrder,
+    Sale,
+    Tender,
+)
 from domain.access import Relation
 from domain.deadlines import Deadline
 
@@ -73,6 +87,36 @@ _PARTS: dict[str, dict[Relation, Callable[[str, str], ColumnElement[bool]]]] = {
             func.coalesce(InKindOffer.asker_id, user) == user,
         ),
     },
+    "production": {
+        Relation.MAKER: lambda path, user: exists().where(
+            Lot.order_id == path, or_(Lot.maker_id == user, Lot.broker_id == user)
+        ),
+        Relation.INSPECTOR: lambda path, user: exists().where(
+            ProductionOrder.id == path,
+            func.coalesce(ProductionOrder.certifier_id, ProductionOrder.requester_id) == user,
+        ),
+    },
+    "lot": {
+        Relation.MAKER: lambda path, user: exists().where(
+            Lot.id == path, or_(Lot.maker_id == user, Lot.broker_id == user)
+        ),
+        Relation.REQUESTER: lambda path, user: exists().where(
+            Lot.id == path,
+            ProductionOrder.id == Lot.order_id,
+            ProductionOrder.requester_id == user,
+        ),
+        Relation.INSPECTOR: lambda path, user: or_(
+            exists().where(
+                Lot.id == path,
+                ProductionOrder.id == Lot.order_id,
+                func.coalesce(ProductionOrder.certifier_id, ProductionOrder.requester_id) == user,
+            ),
+            exists().where(Inspection.lot_id == path, Inspection.inspector_id == user),
+        ),
+        Relation.JUROR: lambda path, user: exists().where(
+            Jury.lot_id == path, Jury.jurors.op("@>")(func.jsonb_build_array(cast(user, Text)))
+        ),
+    },
 }
 """By kind of path: who takes part in it besides its initiator. A sale's initiator is its buyer."""
 
@@ -114,6 +158,8 @@ async def pending(session: AsyncSession, path_id: str) -> Pending:
         timers = await match_calls.timers_now(session, path_id, timers)
     elif kind == "campaign":
         timers = await campaign_counts.timers_now(session, path_id, phase, timers)
+    elif kind == "production":
+        timers = await production.timers_now(session, path_id, timers)
     return Pending(phase=phase, deadlines=timers)
 
 

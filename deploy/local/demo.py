@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from deploy.local.errors import FAILED, USAGE, LocalError, settings_line
-from deploy.local.stories import campaign, contest, sale, tender
+from deploy.local.stories import campaign, contest, production, sale, tender
 from deploy.local.stories.stage import ShownAccount, ShownEvent, ShownTotal, Stage
 from runtime.settings import Settings
 
@@ -23,6 +23,7 @@ STORIES = {
     "contest": contest.STORIES,
     "tender": tender.STORIES,
     "campaign": campaign.STORIES,
+    "production": production.STORIES,
 }
 """By path."""
 _OPERATOR = "admin"

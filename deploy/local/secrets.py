@@ -12,7 +12,7 @@ _FILE = "secrets.json"
 
 
 def shared_secrets(data_dir: Path) -> dict[str, str]:
-    """As environment variables: the sandbox provider's key and webhook secret, the sandbox carrier's, the identity key.
+    """As environment variables: the sandbox provider's key and webhook secret, its carrier's, the keys of identities and taps.
 
     What a file of an older version lacks is added; what it has stays. The file is readable by its owner only. Raises
     OSError when it can be neither read nor written.
@@ -37,6 +37,7 @@ def _fresh() -> dict[str, str]:
         "BAIGONG_SANDBOX_WEBHOOK_SECRET": _webhook_secret(),
         "BAIGONG_CARRIER_WEBHOOK_SECRETS": json.dumps({"sandbox": _webhook_secret()}),
         "BAIGONG_IDENTITY_KEY": secrets.token_urlsafe(32),
+        "BAIGONG_TAP_KEY": secrets.token_urlsafe(32),
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import httpx
 import pytest
+from psycopg.types.json import Jsonb
 
 from db.engine import Database
 from domain.access import Action, Relation, allowed
@@ -11,6 +12,7 @@ from domain.ids import new_id
 from domain.match_call import Phase as CallPhase
 from tests.api.client import Api, assert_problem
 from tests.stories.calls import Field
+from tests.stories.workshop import body_of
 
 EXPECTED = """
     profile.edit             owner
@@ -34,7 +36,7 @@ EXPECTED = """
     payout.request           member
     payout.view              owner operator
     balance.view             owner operator
-    path_statement.view      buyer seller initiator creator bidder approver operator
+    path_statement.view      buyer seller initiator creator bidder approver maker requester operator
     ledger.view              operator
     user.verify              operator
     user.freeze              operator
@@ -99,6 +101,20 @@ EXPECTED = """
     in_kind.receive          asker
     in_kind.call_off         initiator asker
     in_kind.rule             operator
+    production.create        member
+    production.view          member
+    production.edit          initiator
+    production.fund          initiator
+    production.stop          initiator operator
+    lot.claim                member
+    lot.view                 maker requester inspector juror operator
+    lot.make                 maker
+    lot.supply               requester
+    lot.rule                 operator
+    inspection.view          maker requester inspector juror operator
+    inspection.decide        inspector
+    series.resume            member
+    consent.give             member
 """
 TABLE = {row.split()[0]: set(row.split()[1:]) for row in EXPECTED.strip().splitlines()}
 
@@ -198,6 +214,30 @@ ROUTES = {
     "/v1/in-kind/{in_kind}/timeline": (401, 403, 200, 200, 200, 403),
     "/v1/in-kind/{in_kind}/statement": (401, 403, 200, 403, 200, 403),
     "/v1/in-kind/{in_kind}/balances": (401, 403, 200, 403, 200, 403),
+    "/v1/production-orders": (401, 200, 200, 200, 200, 200),
+    "/v1/production-orders?which=maker": (401, 200, 200, 200, 200, 200),
+    "/v1/production-orders/{production_draft}": (401, 404, 200, 404, 200, 404),
+    "/v1/production-orders/{production_draft}/lots": (401, 404, 200, 404, 200, 404),
+    "/v1/production-orders/{production_draft}/timeline": (401, 404, 200, 404, 200, 404),
+    "/v1/production-orders/{production}": (401, 200, 200, 200, 200, 200),
+    "/v1/production-orders/{production}/lots": (401, 200, 200, 200, 200, 200),
+    "/v1/production-orders/{production}/deadlines": (401, 200, 200, 200, 200, 200),
+    "/v1/production-orders/{production}/timeline": (401, 200, 200, 200, 200, 200),
+    "/v1/production-orders/{production}/statement": (401, 403, 200, 200, 200, 403),
+    "/v1/production-orders/{production}/balances": (401, 403, 200, 200, 200, 403),
+    "/v1/me/lots": (401, 200, 200, 200, 200, 200),
+    "/v1/me/lots?which=requester": (401, 200, 200, 200, 200, 200),
+    "/v1/me/notices": (401, 200, 200, 200, 200, 200),
+    "/v1/me/notice-settings": (401, 200, 200, 200, 200, 200),
+    "/v1/taps/forged": (404, 404, 404, 404, 404, 404),
+    "/v1/lots/{lot}": (401, 404, 200, 200, 200, 404),
+    "/v1/lots/{lot}/materials": (401, 404, 200, 200, 200, 404),
+    "/v1/lots/{lot}/deadlines": (401, 404, 200, 200, 200, 404),
+    "/v1/lots/{lot}/timeline": (401, 404, 200, 200, 200, 404),
+    "/v1/lots/{lot}/statement": (401, 404, 200, 200, 200, 404),
+    "/v1/lots/{lot}/balances": (401, 404, 200, 200, 200, 404),
+    "/v1/broker-consents": (401, 200, 200, 200, 200, 200),
+    "/v1/users/{buyer}/production-record": (200, 200, 200, 200, 200, 200),
     "/v1/ballots": (401, 200, 200, 200, 200, 200),
     "/v1/ballots/{draft}": (401, 404, 200, 404, 200, 404),
     "/v1/ballots/{draft}/timeline": (401, 404, 200, 404, 200, 404),
@@ -234,6 +274,9 @@ async def test_routes(api: Api) -> None:
     made["in_kind_draft"] = await _in_kind(api, "buyer")
     made["in_kind"] = await _in_kind(api, "buyer", asker_id=ids["seller"])
     made["match_draft"], made["match"] = _match_calls(api, ids["buyer"], ids["seller"])
+    made["production_draft"] = await _production(api, "buyer")
+    made["production"] = await _production(api, "buyer")
+    made["lot"] = lot_of(api, made["production"], ids["seller"])
     for route, statuses in ROUTES.items():
         path = route.format(**made)
         for person, status in zip(PEOPLE, statuses, strict=True):
@@ -258,6 +301,35 @@ async def _in_kind(api: Api, by: str, asker_id: str | None = None) -> str:
             asker_id,
         )
     return in_kind_id
+
+
+async def _production(api: Api, by: str) -> str:
+    """A draft of a production order; its id."""
+    made = await api.call("POST", "/v1/production-orders", by=by, json=body_of())
+    assert made.status_code == 201, made.text
+    return str(made.json()["id"])
+
+
+def lot_of(api: Api, order_id: str, maker_id: str, phase: str = "making", accepted: int = 0) -> str:
+    """The order is published, as its workflow would have written it down, and one unit claimed; the lot's id."""
+    lot_id = new_id("lot")
+    api.execute("UPDATE paths SET phase = 'published' WHERE id = %s", order_id)
+    api.execute(
+        "INSERT INTO paths (id, kind, workflow_id, initiator_id, currency, phase)"
+        " VALUES (%s, 'lot', %s, %s, 'CNY', %s)",
+        lot_id,
+        f"lot-{lot_id}",
+        maker_id,
+        phase,
+    )
+    api.execute(
+        "INSERT INTO lots (id, order_id, maker_id, units, course) VALUES (%s, %s, %s, 1, %s)",
+        lot_id,
+        order_id,
+        maker_id,
+        Jsonb({"units": 1, "accepted": accepted}),
+    )
+    return lot_id
 
 
 def _match_calls(api: Api, sponsor_id: str, approver_id: str) -> tuple[str, str]:

@@ -225,6 +225,17 @@ async def test_logs(api: Api) -> None:
     assert (own["user_id"], own["amount"], own["level"]) == ("usr_later", 7, "info")
 
 
+async def test_logs_keep_no_one_tap_link(api: Api) -> None:
+    with _captured_logs() as stream:
+        for method in ("GET", "POST"):
+            answer = await api.call(method, "/v1/taps/AQIDsecret")
+            assert_problem(answer, 404, "not_found")
+    assert [json.loads(line)["path"] for line in stream.getvalue().splitlines()] == [
+        "/v1/taps/…"
+    ] * 2
+    assert "AQIDsecret" not in stream.getvalue()
+
+
 @pytest.mark.parametrize("sent", ["x" * 65, "a b", "<script>", "", "-x"])
 async def test_unusable_request_ids_are_replaced(api: Api, sent: str) -> None:
     answer = await api.call("GET", "/healthz", headers={"X-Request-ID": sent})
@@ -262,7 +273,7 @@ async def test_openapi_document(api: Api) -> None:
             assert operation["summary"], place
             assert operation["description"], place
             _check_problems(place, operation)
-            if method == "post" and "webhook" not in path:
+            if method == "post" and not {"webhooks", "taps"} & set(path.split("/")):
                 keys = [p for p in operation["parameters"] if p["name"] == "Idempotency-Key"]
                 assert keys, place
                 assert keys[0]["required"], place

@@ -33,6 +33,7 @@ KEY = "BAIGONG_SANDBOX_API_KEY"
 WEBHOOKS = "BAIGONG_SANDBOX_WEBHOOK_SECRET"
 CARRIERS = "BAIGONG_CARRIER_WEBHOOK_SECRETS"
 IDENTITIES = "BAIGONG_IDENTITY_KEY"
+TAPS = "BAIGONG_TAP_KEY"
 ONCE_WELL_KNOWN = "sandbox-api-key"
 OLD_CARRIER_SECRET = "whsec_YmFpZ29uZy1zYW5kYm94LWNhcnJpZXIta2V5"
 SCAN = (
@@ -49,7 +50,7 @@ def test_made_once_and_for_their_owner_only(tmp_path: Path) -> None:
         made = shared_secrets(folder)
     finally:
         os.umask(before)
-    assert set(made) == {KEY, WEBHOOKS, CARRIERS, IDENTITIES}
+    assert set(made) == {KEY, WEBHOOKS, CARRIERS, IDENTITIES, TAPS}
     [file] = folder.iterdir()
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert shared_secrets(folder) == made
@@ -68,7 +69,7 @@ def test_a_start_that_was_interrupted_spoils_nothing(
         full.setattr(json, "dump", half)
         shared_secrets(tmp_path)
     made = shared_secrets(tmp_path)
-    assert set(made) == {KEY, WEBHOOKS, CARRIERS, IDENTITIES}
+    assert set(made) == {KEY, WEBHOOKS, CARRIERS, IDENTITIES, TAPS}
     assert shared_secrets(tmp_path) == made
 
 
@@ -102,6 +103,7 @@ def test_all_processes_get_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert first.sandbox_api_key == SecretStr(made[KEY])
     assert first.sandbox_webhook_secret == SecretStr(made[WEBHOOKS])
     assert first.identity_key == SecretStr(made[IDENTITIES])
+    assert first.tap_key == SecretStr(made[TAPS])
     assert set(first.carrier_webhook_secrets) == {"sandbox"}
     assert settings_of_children(monkeypatch, tmp_path, {}) == first
 

@@ -19,6 +19,7 @@ from temporalio.testing import TimeSkipper, TimeSkippingConfig
 from api.app import create_app as create_api
 from db.engine import Database
 from domain.policy import CampaignPolicy, InKindPolicy, MatchPolicy, PayoutPolicy, TenderPolicy
+from domain.production_policy import ProductionPolicy
 from ledger import invariants
 from providers.registry import build_providers
 from providers.sandbox_server.app import create_app as create_sandbox
@@ -242,6 +243,7 @@ async def running_house(
             "tender_policy": TenderPolicy(poll_first_seconds=DAY),
             "match_policy": MatchPolicy(poll_first_seconds=DAY),
             "in_kind_policy": InKindPolicy(poll_first_seconds=DAY),
+            "production_policy": ProductionPolicy(poll_first_seconds=DAY, look_seconds=30 * DAY),
             "log_level": "ERROR",
             **changes,
         }

@@ -92,6 +92,32 @@ class ShownTender(Shown):
     milestones: list[ShownMilestone]
 
 
+class ShownOrder(Shown):
+    """A production order in an answer."""
+
+    id: str
+    phase: str
+    to_fund: Amount
+    payment: Checkout | None
+    closed_at: str | None
+
+
+class ShownLot(Shown):
+    """A lot in an answer."""
+
+    id: str
+    phase: str
+    units: int
+    deposit: Amount
+    payment: Checkout | None
+    inspection_id: str | None
+    closed_at: str | None
+
+
+Payable = ShownSale | ShownContest | ShownTender | ShownMilestone | ShownOrder | ShownLot
+"""What has a payment to be made."""
+
+
 class ShownReceipt(Shown):
     """A pending timer in an answer."""
 
@@ -222,7 +248,7 @@ class Stage:
             self._people[name] = Person(name, http)
         return self._people[name]
 
-    def pay(self, path: ShownSale | ShownContest | ShownTender | ShownMilestone) -> None:
+    def pay(self, path: Payable) -> None:
         """Presses "pay" on the provider's page."""
         if path.payment is None or path.payment.checkout_url is None:
             raise LocalError(f"{path.id} has no page to pay")
