@@ -17,7 +17,7 @@ from deploy.local.profile import PROJECT
 from tests.servers import free_port
 
 PORTS = ("POSTGRES", "TEMPORAL", "TEMPORAL_UI", "ISSUER", "SANDBOX", "WORKER_METRICS", "API")
-_READY_WITHIN_SECONDS = 60
+_READY_WITHIN_SECONDS = 240
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class RunningPlatform:
             capture_output=True,
             text=True,
             check=False,
-            timeout=100,
+            timeout=300,
         )
 
 

@@ -34,6 +34,7 @@ from worker.setup import intake_schedule, register_intake, register_schedules
 
 Json = dict[str, Any]
 DAY = 86_400
+_TRIES = 5
 AT_ONCE = PayoutPolicy(availability_seconds=0, min_interval_seconds=0)
 
 
@@ -67,8 +68,12 @@ class House:
         return found
 
     async def post(self, path: str, body: Json | None = None, *, by: str) -> Json:
-        """The JSON of a POST that must succeed."""
-        answer = await self.call("POST", path, by=by, json=body or {})
+        """The JSON of a POST that must succeed; repeated with its key as long as it is told to, as front ends do."""
+        key = uuid.uuid4().hex
+        for _ in range(_TRIES):
+            answer = await self.call("POST", path, by=by, key=key, json=body or {})
+            if answer.status_code != 503:
+                break
         assert answer.status_code in (200, 201), answer.text
         made: Json = answer.json()
         return made
