@@ -78,6 +78,8 @@ async def test_units_of_all_orders_and_lots_count(api: Api) -> None:
         "rejected_basis_points": 3_478,
         "flagged": True,
     }
+    shown = await api.call("GET", f"/v1/production-orders/{orders[0]}", by="orderer")
+    assert shown.json()["requester_flagged"] is True
     assert (await record(api, maker))["maker"] == {"lots": 3, "accepted": 15, "abandoned": 1}
     missing = await api.get(f"/v1/users/{new_id('usr')}/production-record")
     assert_problem(missing, 404, "not_found")

@@ -1,4 +1,4 @@
-"""The stories of contests, ballots, tenders, chargebacks and accounts whose histories are recorded."""
+"""The stories of contests, ballots, tenders, production, chargebacks and accounts whose histories are recorded."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ from tests.stories.funds import FINAL_CHARGES, FIX, Fund
 from tests.stories.house import DAY, House, Json
 from tests.stories.in_kind import DUE_DAYS, Aid, in_days
 from tests.stories.jobs import Job
+from tests.stories.lots import decided as inspected
+from tests.stories.lots import inspection_of, nobody_inspects
 from tests.stories.money import people
 from tests.stories.test_campaign import decline
 from tests.stories.test_contest_vote import decided as crowd_decided
 from tests.stories.test_contest_vote import vote, voting
 from tests.stories.test_match_call_spendings import ask, with_approvers
+from tests.stories.workshop import MAKE, Workshop
 from tests.waiting import eventually
 from workflows.names import account_workflow_id, pledge_run_workflow_id, pledge_workflow_id
 from workflows.upkeep import PledgeIntake
@@ -192,6 +195,41 @@ async def taken_in_pledges(house: House) -> Recorded:
     return {"pledge_intake": intake.id}
 
 
+async def completed_production(house: House) -> Recorded:
+    """One lot is mended, rejected in part and granted a part on appeal; of the other nobody inspects the goods."""
+    shop = await Workshop.published(house, units=8, lot_most=4)
+    mended = await shop.handed_in(4)
+    first = inspection_of(mended)
+    await inspected(mended, 1, rework=3)
+    await mended.act("send-goods", made=3)
+    await mended.supply("receive-goods")
+    await inspected(mended, 1, rejected=2)
+    await mended.until("decided")
+    await mended.act("appeal", note="The handles hold 2 kg")
+    await mended.act("rule", by="admin", accepted=1, note="One of them does")
+    await mended.until("settled")
+    other = await shop.handed_in(4)
+    silent = inspection_of(other)
+    await nobody_inspects(other, 5 * DAY + 1)
+    await shop.until("completed")
+    return {
+        "production_completed": shop.story,
+        "lot_settled": mended.story,
+        "inspection_decided": first,
+        "inspection_lapsed": silent,
+    }
+
+
+async def abandoned_lot(house: House) -> Recorded:
+    """The maker says once that the work goes on, and then nothing more."""
+    shop = await Workshop.published(house, units=4, lot_most=4)
+    lot = await shop.making(4)
+    await lot.act("report")
+    await lot.let_pass(MAKE + 11 * DAY)
+    await lot.until("abandoned")
+    return {"lot_abandoned": lot.story}
+
+
 async def _errored(fund: Fund, backer: str) -> Json:
     """The backer's pledge, once its charge has failed."""
 
@@ -217,6 +255,8 @@ STORIES = (
     refunded_contest,
     charged_back_contest,
     done_tender,
+    completed_production,
+    abandoned_lot,
     settled_match_call,
     claimed_in_kind,
     stopped_campaign,

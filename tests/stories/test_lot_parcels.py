@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
+
+import psycopg
 
 from tests.api.client import assert_problem
 from tests.stories.house import House, Json
@@ -98,3 +101,25 @@ async def test_a_number_is_news_of_one_parcel_only(house: House) -> None:
     assert (await second.now())["phase"] == "kit_shipped"
     await first.act("receive-kit")
     assert inbox_of(first) == []
+
+
+async def test_two_parcels_that_are_sent_off_at_the_same_moment(house: House) -> None:
+    """Both have found the number free before either was written down: one of them gets it."""
+    shop = await Workshop.published(house, units=UNITS, lot_most=2, deposit=0)
+    lots = [await shop.claim(units=2), await shop.claim(units=2)]
+    kit = number()
+    with psycopg.connect(house.settings.require_database_url()) as busy:
+        busy.execute("SELECT 1 FROM paths WHERE id = ANY(%s) FOR UPDATE", ([x.id for x in lots],))
+        both = [
+            asyncio.create_task(each.try_to("send-kit", shop.requester, **parcel(kit)))
+            for each in lots
+        ]
+        waiting = (
+            "SELECT count(*) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        )
+        await eventually(lambda: house.sql(waiting)[0][0] >= len(lots))
+    first, second = sorted(await asyncio.gather(*both), key=lambda answer: answer.status_code)
+    assert first.status_code == 200, first.text
+    assert assert_problem(second, 422, "invalid_input")["field"] == "tracking_number"
+    assert sorted([(await each.now())["phase"] for each in lots]) == ["kit_paid", "kit_shipped"]

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 
+import psycopg
+
 from tests.api.client import assert_problem
 from tests.stories.chargebacks import balance, decided, opened
 from tests.stories.house import DAY, House
 from tests.stories.lots import nobody_inspects
 from tests.stories.test_production_chargeback import disputed, lost, wages_of
-from tests.stories.workshop import RATE, UNITS, Lot, Workshop, funded, people, returned
+from tests.stories.workshop import CLAIMS, RATE, UNITS, Lot, Workshop, funded, people, returned
+from tests.waiting import eventually
 
 PAID = funded()
 
@@ -86,6 +89,37 @@ async def test_a_maker_who_has_begun_is_paid_though_the_bank_has_taken_the_wages
     )
     assert await house.payable(lot.maker) == kept - kept // 20
     assert balance(house, "receivable", shop.order["requester_id"]) == kept
+
+
+async def test_who_claims_in_time_gets_the_units_however_long_it_takes_to_write_them_down(
+    house: House,
+) -> None:
+    shop = await Workshop.published(house, materials=[])
+    [early, late] = people(2)[1]
+    house.sql(
+        "UPDATE paths SET deadlines = jsonb_set(deadlines, '{0,due_at}',"
+        " to_jsonb(now() + interval '2 seconds')) WHERE id = %s"
+        " AND deadlines->0->>'name' = 'claims'",
+        shop.id,
+    )
+    with psycopg.connect(house.settings.require_database_url()) as busy:
+        busy.execute("SELECT 1 FROM paths WHERE id = %s FOR UPDATE", (shop.id,))
+        in_time = asyncio.create_task(shop.try_claim(early, 10))
+        passed = "SELECT (deadlines->0->>'due_at')::timestamptz < clock_timestamp() FROM paths"
+        await eventually(lambda: house.sql(f"{passed} WHERE id = %s", shop.id)[0][0])
+    answer = await in_time
+    assert answer.status_code == 201, answer.text
+    # The order closes some seconds later: until then who is late hears just that.
+    await shop.let_pass(CLAIMS + 1)
+    assert_problem(await shop.try_claim(late, 10), 409, "too_late")
+    assert (await shop.now())["phase"] == "published"
+    await shop.let_pass(10)
+    await shop.until("closing")
+    assert_problem(await shop.try_claim(late, 10), 409, "wrong_phase")
+    lot = Lot(shop, early, answer.json())
+    await lot.act("send-goods", made=0, unused=10)
+    await lot.supply("receive-goods")
+    await shop.ended("completed", PAID, returned(UNITS * RATE))
 
 
 async def test_a_crowd_at_the_last_units_takes_each_of_them_once(house: House) -> None:

@@ -180,6 +180,7 @@ def test_a_look_leaves_the_end_of_the_claims_where_it_is() -> None:
     began = phase_deadlines(terms, Phase.PUBLISHED, AT)
     ends = AT + timedelta(days=10)
     assert names(began) == {CLAIMS: ends, LOOK: AT + timedelta(days=1)}
+    assert began[0].passes_at == ends + timedelta(seconds=POLICY.grace_seconds)
     later = AT + timedelta(days=1)
     again = looked(terms, Phase.PUBLISHED, began, AT, later)
     assert names(again) == {CLAIMS: ends, LOOK: later + timedelta(days=1)}
