@@ -12,8 +12,9 @@ import pytest
 from playwright.async_api import Page, async_playwright, expect
 
 from deploy.local.profile import PROJECT
+from deploy.local.stories import production
 from deploy.local.stories import sale as stories
-from deploy.local.stories.stage import Id, ShownContest, ShownSale, Stage
+from deploy.local.stories.stage import Id, ShownContest, ShownOrder, ShownSale, Stage
 from runtime.settings import Settings
 from tests.platform.conftest import RunningPlatform
 from tests.waiting import eventually
@@ -102,6 +103,42 @@ async def test_an_operator_reads_a_contest_in_the_temporal_ui(
             await eventually(partial(_shows, page, words), within_seconds=30, what=words)
         await page.screenshot(path=tmp_path / "contest.png", full_page=True)
         await browser.close()
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="Debian's chromium is not installed")
+async def test_an_operator_reads_a_production_order_in_the_temporal_ui(
+    platform: RunningPlatform, tmp_path: Path
+) -> None:
+    """Where the units are."""
+    order = _published_order(platform)
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        page = await browser.new_page(viewport={"width": 1_500, "height": 1_400})
+        address = f"{platform.url('TEMPORAL_UI')}/namespaces/default/workflows"
+        await page.goto(f"{address}/production-{order.id}")
+        await page.get_by_text("User Metadata").click(timeout=60_000)
+        for words in (
+            "published",
+            "Units: 40, of which 40 open",
+            "Wages: CNY 30.00 for each accepted unit",
+        ):
+            await eventually(partial(_shows, page, words), within_seconds=30, what=words)
+        await page.screenshot(path=tmp_path / "production.png", full_page=True)
+        await browser.close()
+
+
+def _published_order(platform: RunningPlatform) -> ShownOrder:
+    """An order of which lots can be claimed."""
+    stage = _stage(platform)
+    requester = stage.person("hua")
+    body = {**production.ORDER, "certifier_fee": 0}
+    draft = requester.post("/v1/production-orders", ShownOrder, body)
+    stage.pay(requester.post(f"/v1/production-orders/{draft.id}/fund", ShownOrder))
+    return stage.until(
+        lambda: requester.get(f"/v1/production-orders/{draft.id}", ShownOrder),
+        lambda seen: seen.phase == "published",
+        "the order is published",
+    )
 
 
 def _open_contest(platform: RunningPlatform) -> ShownContest:

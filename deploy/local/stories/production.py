@@ -23,7 +23,7 @@ from domain.money import format_money
 
 _GOOD, _MENDED, _VANISHED = 20, 12, 8
 """Units of the three makers' lots; of up to 15 every one is inspected."""
-_ORDER = {
+ORDER = {
     "title": "竹编提篮 Bamboo baskets",
     "process": "Split, weave, bind the rim.",
     "standard": {
@@ -216,7 +216,7 @@ def _partly_good(
 
 def _published(stage: Stage, requester: Person, inspector: Person) -> ShownOrder:
     """An order whose wages are paid in."""
-    body = {**_ORDER, "certifier_id": _id(inspector)}
+    body = {**ORDER, "certifier_id": _id(inspector)}
     draft = requester.post("/v1/production-orders", ShownOrder, body)
     funding = requester.post(f"/v1/production-orders/{draft.id}/fund", ShownOrder)
     stage.pay(funding)
