@@ -16,7 +16,7 @@ async def voting(house: House, entries: int, **changes: object) -> tuple[Show, P
     """A contest whose owner shortlisted all entries and named none; and the ballot that decides."""
     show = await Show.choosing(house, entries, windows={"choose_seconds": BRIEF}, **changes)
     await show.shortlist(*show.creators)
-    await show.let_pass(BRIEF)
+    await show.run_out()
     await show.until("voting")
     poll = Poll(house, show.owner, str(show.contest["ballot_id"]))
     await poll.until("open")
@@ -102,7 +102,7 @@ async def test_nobody_votes_and_the_shortlisted_share(house: House) -> None:
     """Also those of a refundable contest: whom the owner shortlisted has a claim."""
     show = await Show.choosing(house, 3, windows={"choose_seconds": BRIEF}, guaranteed=False)
     await show.shortlist(*show.creators[:2])
-    await show.let_pass(BRIEF)
+    await show.run_out()
     await show.until("voting")
     poll = Poll(house, show.owner, str(show.contest["ballot_id"]))
     await poll.until("open")
