@@ -14,7 +14,7 @@ import psycopg
 from pydantic import SecretStr
 from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle
 from temporalio.service import RPCError, RPCStatusCode
-from temporalio.testing import TimeSkipper, TimeSkippingConfig
+from temporalio.testing import TimeSkippingConfig
 
 from api.app import create_app as create_api
 from db.engine import Database
@@ -28,6 +28,7 @@ from runtime.settings import Settings
 from runtime.temporal import connect
 from tests.api.issuer import Issuer
 from tests.providers.harness import CARRIER_SECRET, address_of, listening_socket, served
+from tests.stories.skipping import Skipper
 from tests.waiting import eventually
 from worker.build import build_worker
 from worker.setup import intake_schedule, register_intake, register_schedules
@@ -47,7 +48,7 @@ class House:
     sandbox: httpx.AsyncClient
     """Carries the sandbox's API key."""
     temporal: Client
-    skipper: TimeSkipper
+    skipper: Skipper
     database: Database
     issuer: Issuer
 
@@ -276,7 +277,7 @@ async def running_house(
                 httpx.AsyncClient(base_url=settings.sandbox_base_url, headers=key, trust_env=False)
             ),
             temporal=temporal,
-            skipper=TimeSkipper(temporal, config=TimeSkippingConfig(enabled=False)),
+            skipper=Skipper(temporal, config=TimeSkippingConfig(enabled=False)),
             database=database,
             issuer=issuer,
         )

@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 from pydantic import SecretStr
-from temporalio.testing import TimeSkipper, TimeSkippingConfig
+from temporalio.testing import TimeSkippingConfig
 
 from api.app import create_app as create_api
 from db.engine import Database
@@ -23,6 +23,7 @@ from tests.api.issuer import Issuer
 from tests.providers.harness import CARRIER_SECRET, served
 from tests.servers import free_port
 from tests.stories.house import AT_ONCE, House, _sandbox_config, taking_in
+from tests.stories.skipping import Skipper
 from worker.build import build_worker
 
 
@@ -114,7 +115,7 @@ async def house_of_parts(
                     )
                 ),
                 temporal=temporal,
-                skipper=TimeSkipper(temporal, config=TimeSkippingConfig(enabled=False)),
+                skipper=Skipper(temporal, config=TimeSkippingConfig(enabled=False)),
                 database=database,
                 issuer=issuer,
             ),
