@@ -84,6 +84,15 @@ async def take(session: AsyncSession, lot_id: str, parcel: Parcel) -> None:
         {"parcel": f"{parcel.carrier}/{parcel.tracking_number}"},
     )
     await require_free(session, lot_id, parcel)
+    # Else the scans of the kit would prove that goods were sent, and those of goods that mended ones were.
+    kit = and_(Lot.kit_carrier == parcel.carrier, Lot.kit_tracking == parcel.tracking_number)
+    goods = and_(Lot.goods_carrier == parcel.carrier, Lot.goods_tracking == parcel.tracking_number)
+    if await session.scalar(select(exists().where(Lot.id == lot_id, or_(kit, goods)))):
+        raise InvalidInput(
+            "an earlier parcel of this lot had this tracking number",
+            field="tracking_number",
+            accepted="the number of this parcel",
+        )
 
 
 async def _lot_of(session: AsyncSession, carrier: str, number: str) -> Lot | None:
