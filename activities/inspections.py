@@ -137,7 +137,10 @@ async def rule(session: AsyncSession, lot: Lot, act: LotAct, at: datetime) -> No
     await inspection_rows.require_open(session, found, act.user_id)
     verdict = await inspection_rows.verdict(session, found)
     granted = act.granted or 0
-    decision = Decision(accepted=granted, rejected=max(0, found.row.units - granted))
+    rest = max(0, found.row.units - granted)
+    # What cannot be looked at is no reason to accept it.
+    missing = min(rest, len(verdict.missing))
+    decision = Decision(accepted=granted, rejected=rest, missing=missing, returned=act.returned)
     require_allowed(found.plan, verdict, decision)
     await inspection_rows.conclude(session, found, verdict)
     inspection_rows.note_decision(found.row, decision.model_dump(mode="json"), act.note, at)

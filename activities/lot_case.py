@@ -6,7 +6,7 @@ Locks are taken in one order: the order's path (shared), the lot's path, the ord
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -50,8 +50,8 @@ class Case:
     at: datetime
     act: LotAct
     sample_known: bool = False
-    traced: bool = False
-    """Whether a carrier has reported anything about the goods that are on their way."""
+    held_until: datetime | None = None
+    """How long the provider holds the wages of the order."""
     terms: ProductionTerms = field(init=False)
 
     def __post_init__(self) -> None:
@@ -73,9 +73,14 @@ class Case:
         return Said(
             sample_known=self.sample_known,
             hand_in=self.act.hand_in or lot_rows.hand_in_of(self.row),
-            traceable=self.traced,
+            tracked=self.row.goods_tracking is not None,
+            covered=self.row.covered,
+            by_carrier=self.act.actor == "carrier",
+            held_until=self.held_until,
             decision=self.act.decision,
             granted=self.act.granted,
+            returned=self.act.returned,
+            as_promised=self.act.as_promised,
             seconds=self.act.seconds,
             amount=self.act.amount,
         )
@@ -107,18 +112,27 @@ async def load(
 ) -> Case:
     """The lot of a locked path. Raises NotFound."""
     row = await lot_rows.lot_of(session, path.id)
+    order = await lot_rows.order_of(session, row.order_id)
     return Case(
         session=session,
         path=path,
         row=row,
         order_path=await lot_rows.lock_order_path(session, row.order_id),
-        order=await lot_rows.order_of(session, row.order_id),
+        order=order,
         event=event,
         key=key,
         at=at,
         act=act,
-        traced=path.phase == Phase.RETURN_SHIPPED and await lot_rows.is_traced(session, row),
+        held_until=await _held_until(session, order) if event is Event.EXTENDED else None,
     )
+
+
+async def _held_until(session: AsyncSession, order: ProductionOrder) -> datetime | None:
+    """How long the provider holds what was paid in for the order."""
+    payment = await session.get(Payment, order.payment_id) if order.payment_id else None
+    if payment is None or payment.captured_at is None:
+        return None
+    return payment.captured_at + timedelta(seconds=terms_of(order).rules.max_hold_seconds)
 
 
 def payment_terms(case: Case, window_seconds: int, return_url: str) -> PaymentTerms:
@@ -149,6 +163,7 @@ async def settle(case: Case, change: Change, outcome: PaymentOutcome | None = No
         ballot_id=case.row.ballot_id if moved.phase is Phase.APPEALED else None,
         jury=await question_of(case.session, case.row) if is_asked else None,
         rejected=moved.course.rejected if is_asked else 0,
+        not_returned=moved.course.not_returned if is_asked else 0,
         tells_order=await _give_units(case, moved.flow, over=over),
     )
     returns = await _returns(case, moved.flow)

@@ -242,14 +242,15 @@ async def _sample_sent(case: Case) -> Change:
 
 async def _kit_sent(case: Case) -> Change:
     moved = case.moved()
-    lot_rows.note_kit(case.row, await _own_parcel(case))
+    await lot_rows.note_kit(case.session, case.row, await _own_parcel(case))
     return Change(moved=moved, summary=_words(case))
 
 
 async def _goods_sent(case: Case) -> Change:
     moved = case.moved()
     assert case.act.hand_in is not None
-    lot_rows.note_goods(case.row, await _own_parcel(case), case.act.hand_in)
+    parcel = await _own_parcel(case)
+    await lot_rows.note_goods(case.session, case.row, parcel, case.act.hand_in)
     return Change(moved=moved, summary=_words(case))
 
 
@@ -272,14 +273,16 @@ async def _goods_received(case: Case) -> Change:
 
 async def _appealed(case: Case) -> Change:
     """A jury of peers is asked if the maker wants one and there are enough; otherwise operators name somebody."""
-    jury = await ask_jury(case.session, case.row, case.terms) if case.act.jury else None
+    # Jurors judge pictures of goods: what never arrived is for operators to find out.
+    judged = case.act.jury and case.course.rejected and case.row.inspection_id is not None
+    jury = await ask_jury(case.session, case.row, case.terms) if judged else None
     words = _words(case)
     if case.act.jury:
         case.row.ballot_id = jury.ballot_id if jury else None
         words += (
             "; a jury of three makers decides"
             if jury
-            else "; there are not three makers for a jury: operators name a second inspector"
+            else "; no jury can be asked: operators decide, or name a second inspector"
         )
     return Change(moved=case.moved(), summary=words)
 
@@ -323,7 +326,8 @@ def _words(case: Case) -> str:
     goods = f"{sent.made} made" if sent else "nothing"
     if sent and (sent.unused or sent.spoiled):
         goods += f", {sent.unused} unused, {sent.spoiled} spoiled"
-    ruled = case.course.rejected if said.granted is None else said.granted
+    course = case.course
+    ruled = course.rejected - course.gone if said.granted is None else said.granted
     decision = said.decision
     decided = (
         f"{decision.accepted} accepted, {decision.rework} to be mended, {decision.rejected} rejected"
@@ -350,6 +354,11 @@ def _words(case: Case) -> str:
         Event.GOODS_SENT: f"The goods are on their way: {goods}",
         Event.GOODS_RECEIVED: f"The goods are there: {goods}",
         Event.GOODS_LOST: f"The goods are lost under the label of the {terms.label}",
+        Event.GOODS_DENIED: "Whoever should have the goods says that they never came",
+        Event.KIT_CONTESTED: "The maker says that the materials are not as promised",
+        Event.CONTEST_ADMITTED: "The requester agrees: these materials are not as promised",
+        Event.KIT_RULED: f"The materials are {'' if said.as_promised else 'not '}as promised",
+        Event.CONTEST_LAPSED: "Nobody has ruled on the materials: the maker's word counts",
         Event.INSPECTED: f"Inspected: {decided}",
         Event.INSPECTION_LAPSED: "Nobody has inspected in time: everything is accepted",
         Event.REWORK_LAPSED: "The units to be mended were not sent in time",
@@ -369,6 +378,7 @@ _RELEASES = frozenset(
         Event.ABANDONED,
         Event.GOODS_RECEIVED,
         Event.GOODS_LOST,
+        Event.GOODS_DENIED,
         Event.INSPECTED,
         Event.INSPECTION_LAPSED,
         Event.APPEAL_WAIVED,

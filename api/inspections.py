@@ -364,7 +364,7 @@ async def _rule(
             accepted=f"accepted and rejected: {found.row.units} in all, no rework",
         )
     said = said_by(user, seen, body.note).model_copy(update={"actor": Relation.INSPECTOR.value})
-    act = LotAct(**said.model_dump(), granted=body.accepted)
+    act = LotAct(**said.model_dump(), granted=body.accepted, returned=body.returned)
     await tell(services, seen, Lot.rule, act, update_id)
 
 

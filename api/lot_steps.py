@@ -13,8 +13,10 @@ from api.lot_acts import LotUpdate, ThisLot, act_on_lot, require_parcel, seen_lo
 from api.policy import refuse_self_dealing, unknown
 from api.schemas.inspections import AppealIn
 from api.schemas.lots import (
+    ContestIn,
     ExtensionIn,
     GoodsIn,
+    KitRulingIn,
     LotView,
     ParcelIn,
     ReasonIn,
@@ -28,8 +30,10 @@ from domain.access import Action
 from domain.errors import (
     Forbidden,
     InvalidInput,
+    LimitReached,
     NotFound,
     SelfDealing,
+    TooLate,
     UnknownFile,
     WrongPhase,
 )
@@ -136,6 +140,61 @@ async def receive_kit(
 
 
 @router.post(
+    "/contest-kit",
+    operation_id="contestKit",
+    summary="The materials are not as promised",
+    response_model=LotView,
+    responses=problems(*_REFUSALS, LimitReached, TooLate, UnknownFile),
+)
+async def contest_kit(
+    lot_id: ThisLot, body: ContestIn, user: CurrentUser, services: ServicesDep, once: OnceDep
+) -> Response:
+    """By the maker, with pictures, within three days of saying that they are there; once for each kit.
+
+    Also when a carrier says that they are there and they are not. No time runs until the requester agrees and sends
+    another kit, or operators decide; without a decision in time the lot is cancelled and the deposit goes back.
+    """
+    async with services.database.transaction() as session:
+        await files.attachable(session, user.id, body.file_ids)
+    said = LotAct(actor="", file_ids=body.file_ids)
+    return await act_on_lot(
+        services, once, user, lot_id, body, Action.LOT_MAKE, Lot.contest_kit, said
+    )
+
+
+@router.post(
+    "/admit-contest",
+    operation_id="admitContest",
+    summary="The materials are indeed not as promised",
+    response_model=LotView,
+    responses=problems(*_REFUSALS),
+)
+async def admit_contest(
+    lot_id: ThisLot, body: Note, user: CurrentUser, services: ServicesDep, once: OnceDep
+) -> Response:
+    """By the requester, who sends another kit; the second such kit ends the lot, and the deposit goes back."""
+    return await act_on_lot(
+        services, once, user, lot_id, body, Action.LOT_SUPPLY, Lot.admit_contest
+    )
+
+
+@router.post(
+    "/rule-kit",
+    operation_id="ruleOnKit",
+    summary="Decide whether the materials are as promised",
+    response_model=LotView,
+    responses=problems(*_REFUSALS, SelfDealing),
+)
+async def rule_kit(
+    lot_id: ThisLot, body: KitRulingIn, user: CurrentUser, services: ServicesDep, once: OnceDep
+) -> Response:
+    """By operators. If they are, the maker goes on, with the time that was lost; if not, the lot is cancelled."""
+    await _refuse_party(services, user, lot_id)
+    said = LotAct(actor="", as_promised=body.as_promised)
+    return await act_on_lot(services, once, user, lot_id, body, Action.LOT_RULE, Lot.rule_kit, said)
+
+
+@router.post(
     "/report",
     operation_id="reportOnLot",
     summary="The work goes on",
@@ -195,6 +254,25 @@ async def receive_goods(
 
 
 @router.post(
+    "/deny-goods",
+    operation_id="denyGoods",
+    summary="The goods never came",
+    response_model=LotView,
+    responses=problems(*_REFUSALS),
+)
+async def deny_goods(
+    lot_id: ThisLot, body: ReasonIn, user: CurrentUser, services: ServicesDep, once: OnceDep
+) -> Response:
+    """By whoever would inspect them, of goods that travel without a number: silence would be their arrival.
+
+    The maker may appeal, and operators find out.
+    """
+    return await act_on_lot(
+        services, once, user, lot_id, body, Action.INSPECTION_DECIDE, Lot.deny_goods
+    )
+
+
+@router.post(
     "/appeal",
     operation_id="appealAgainstInspection",
     summary="The rejected units are as agreed",
@@ -237,7 +315,7 @@ async def rule(
 ) -> Response:
     """By operators, who name what the second inspector has found: so many rejected units are accepted after all."""
     await _refuse_party(services, user, lot_id)
-    said = LotAct(actor="", granted=body.accepted)
+    said = LotAct(actor="", granted=body.accepted, returned=body.returned)
     return await act_on_lot(services, once, user, lot_id, body, Action.LOT_RULE, Lot.rule, said)
 
 

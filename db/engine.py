@@ -42,7 +42,7 @@ class Database:
             pool_size=pool_size,
             max_overflow=pool_size,
             # A crowd in the last second before a deadline queues here; turned away it would be late.
-            pool_timeout=30,
+            pool_timeout=60,
             connect_args={"connect_timeout": 5, "application_name": "baigong"},
         )
         _ping_the_rested(self.engine)

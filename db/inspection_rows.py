@@ -335,7 +335,13 @@ async def name_inspector(
     """
     admitted = await admit(session, lot_id, arrival, phases={Phase.APPEALED}, alone=True)
     before = await newest(session, lot_id)
-    if before is None or before.lot.ballot_id is not None:
+    if before is None:
+        raise WrongPhase(
+            "nothing has arrived that somebody could look at",
+            field="phase",
+            accepted="the ruling of operators",
+        )
+    if before.lot.ballot_id is not None:
         raise WrongPhase(
             "a jury decides this appeal", field="phase", accepted="the ruling of operators"
         )

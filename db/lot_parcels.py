@@ -14,13 +14,15 @@ from domain.errors import InvalidInput
 from domain.lot import FINAL, Event, Parcel, Phase
 from domain.lot_deadlines import Clock, heard_of
 from domain.lot_moves import Said
-from domain.parcels import ParcelFact, ParcelScan, ScanKind
+from domain.parcels import LabelPayer, ParcelFact, ParcelScan, ScanKind
 from domain.production import ProductionTerms
 from runtime.temporal import Tell
 
 _SILENCE = frozenset({Event.KIT_LOST, Event.GOODS_LOST})
 """What happens to a parcel that nobody has scanned for long."""
 _DECIDE = frozenset({ScanKind.DELIVERED, ScanKind.LOST})
+_IN_HAND = frozenset({ScanKind.IN_TRANSIT, ScanKind.LOST})
+"""What a carrier says of a parcel that it has, or had; a label that was printed says nothing."""
 
 
 async def heard(
@@ -36,16 +38,17 @@ async def heard(
         return None
     path = await session.get_one(Path, found.id, with_for_update=True, populate_existing=True)
     lot = await session.get_one(Lot, found.id, populate_existing=True)
-    if scan.occurred_at < path.opened_at:
-        await inbox.ignore(session, row, "older than the lot: another parcel had this number")
+    if scan.occurred_at < (lot.sent_at or path.opened_at).replace(microsecond=0):
+        await inbox.ignore(session, row, "older than the parcel: another one had this number")
         return None
-    # From now on the news counts as the lot's: goods that a carrier has had in hand are covered when they get lost.
     row.subject = lot.id
     if _on_the_way(lot, path.phase) != Parcel(
         carrier=carrier, tracking_number=scan.tracking_number
     ):
         await inbox.ignore(session, row, f"the lot is {path.phase} already")
         return None
+    if scan.kind in _IN_HAND and scan.label_paid_by is LabelPayer.PLATFORM:
+        lot.covered = True
     silent_until = await _keep_alive(session, path, lot, scan)
     if scan.kind not in _DECIDE:
         await session.flush()
@@ -127,6 +130,10 @@ async def _keep_alive(session: AsyncSession, path: Path, lot: Lot, scan: ParcelS
     until = heard_at + timedelta(seconds=terms.policy.scan_silence_seconds)
     pending = [Deadline.model_validate(each) for each in path.deadlines]
     until = max([until, *(each.due_at for each in pending if each.event in _SILENCE)])
+    if lot.sent_at is not None:
+        # However often it is scanned: nobody waits for a parcel without end.
+        longest = timedelta(seconds=terms.policy.parcel_longest_seconds)
+        until = min(until, lot.sent_at + longest)
     clock = Clock(
         lot_id=lot.id,
         maker_id=lot.maker_id,

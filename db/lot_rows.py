@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import func, insert, literal, select, update
+from sqlalchemy import func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from db.tables import InboxRow, Lot, MaterialMove, Path, ProductionOrder
+from db.tables import Lot, MaterialMove, Path, ProductionOrder
 from domain.errors import NotFound
 from domain.lot import FINAL, Course, Event, Flow, HandIn, Parcel
 from domain.materials import Movement, Place
@@ -51,31 +51,22 @@ def hand_in_of(row: Lot) -> HandIn | None:
     return HandIn.model_validate(row.hand_in) if row.hand_in is not None else None
 
 
-def note_kit(row: Lot, parcel: Parcel) -> None:
-    """The kit travels under this number."""
+async def note_kit(session: AsyncSession, row: Lot, parcel: Parcel) -> None:
+    """The kit travels under this number, from now on."""
     row.kit_carrier, row.kit_tracking = parcel.carrier, parcel.tracking_number
+    await _note_sent(session, row)
 
 
-def note_goods(row: Lot, parcel: Parcel, sent: HandIn) -> None:
-    """The goods travel under this number."""
+async def note_goods(session: AsyncSession, row: Lot, parcel: Parcel, sent: HandIn) -> None:
+    """The goods travel under this number, from now on."""
     row.goods_carrier, row.goods_tracking = parcel.carrier, parcel.tracking_number
     row.hand_in = sent.model_dump(mode="json")
+    await _note_sent(session, row)
 
 
-async def is_traced(session: AsyncSession, row: Lot) -> bool:
-    """Whether a carrier has reported anything about the goods that are on their way, or were last."""
-    if row.goods_tracking is None:
-        return False
-    found = await session.scalar(
-        select(InboxRow.id)
-        .where(
-            InboxRow.subject == row.id,
-            InboxRow.source == f"carrier:{row.goods_carrier}",
-            func.position(literal(row.goods_tracking.encode()).op("IN")(InboxRow.body)) > 0,
-        )
-        .limit(1)
-    )
-    return found is not None
+async def _note_sent(session: AsyncSession, row: Lot) -> None:
+    row.sent_at = await session.scalar(select(func.now()))
+    row.covered = False
 
 
 # Units of the order.

@@ -29,11 +29,14 @@ from domain.sampling import (
     planned,
     planned_alone,
     taken,
+    unit_by_unit,
 )
 from domain.sampling import Decision as Judgement
 from domain.sampling_rules import LotOutcome, SwitchState, after, outcome
 from domain.sampling_tables import Level, Severity
 
+MISSING = "missing"
+"""What an inspector reports of a unit that is not there; no contract has to name it, and no plan judges by it."""
 JURORS = 3
 QUORUM = 2
 """Jurors who have to vote; with fewer the jury decides nothing."""
@@ -75,6 +78,8 @@ def plan_of(terms: ProductionTerms, units: int, severity: Severity) -> Plan:
     """How so many units are inspected: by a sample, or every unit of a small lot."""
     sampling = terms.standard.sampling
     limits, small = limits_of(sampling), terms.policy.inspect_all_up_to
+    if not units:
+        return unit_by_unit(0, limits)
     if sampling.limiting_quality is not None:
         return planned_alone(units, limits, every_unit_up_to=small)
     level = Level(sampling.level)
@@ -83,7 +88,7 @@ def plan_of(terms: ProductionTerms, units: int, severity: Severity) -> Plan:
 
 def full_plan(terms: ProductionTerms, units: int) -> Plan:
     """Every unit is looked at, and accepted or not for itself."""
-    return planned(units, limits_of(terms.standard.sampling), every_unit_up_to=units)
+    return unit_by_unit(units, limits_of(terms.standard.sampling))
 
 
 def drawn_by(plan: Plan, seed: str) -> tuple[int, ...]:
@@ -118,12 +123,18 @@ def require_findings(
                 accepted="each unit once",
             )
         seen.add(finding.unit)
-        unknown = sorted(set(finding.defects) - codes)
+        unknown = sorted(set(finding.defects) - codes - {MISSING})
         if unknown:
             raise InvalidInput(
                 f"the contract names no defect {unknown[0]}",
                 field=f"findings[{index}].defects",
-                accepted=", ".join(sorted(codes)),
+                accepted=", ".join([*sorted(codes), f"{MISSING} when the unit is not there"]),
+            )
+        if MISSING in finding.defects and len(set(finding.defects)) > 1:
+            raise InvalidInput(
+                f"unit {finding.unit} is not there, and has defects all the same",
+                field=f"findings[{index}].defects",
+                accepted=f"{MISSING} alone",
             )
 
 
@@ -142,11 +153,14 @@ def judge(
 ) -> Verdict:
     """What the findings mean by the plan. Raises InvalidInput while drawn units were not looked at."""
     classes = {each.code: DefectClass(each.severity) for each in standard.defects}
+    found = dict(findings)
     seen = [
-        Finding(unit=unit, classes=tuple(sorted({classes[code] for code in codes})))
-        for unit, codes in findings
+        Finding(unit=unit, classes=tuple(sorted({classes[c] for c in codes if c != MISSING})))
+        for unit, codes in found.items()
     ]
-    return judged(plan, taken(plan, seed, range(1, plan.lot_size + 1)), seen)
+    verdict = judged(plan, taken(plan, seed, range(1, plan.lot_size + 1)), seen)
+    missing = tuple(sorted(unit for unit, codes in found.items() if MISSING in codes))
+    return verdict.model_copy(update={"missing": missing})
 
 
 # The decision.
@@ -155,11 +169,19 @@ def judge(
 def require_allowed(plan: Plan, verdict: Verdict, decision: Decision) -> Decision:
     """The decision with its concession told. Raises InvalidInput for one that the findings do not bear.
 
-    At most the units that were found defective are not accepted one by one. A sample that failed lets everything be
-    sent back or rejected as well; to accept it all the same is a concession and has to be named one.
+    At most the units that were found defective are not accepted one by one, and those that are not there. A sample that
+    failed lets everything be sent back or rejected as well; to accept it all the same is a concession and has to be named
+    one. How many are missing is what the inspector has counted; where every unit is looked at it shows.
     """
-    refused, found = decision.rework + decision.rejected, len(verdict.nonconforming)
+    refused = decision.rework + decision.rejected - decision.missing
+    found = len(verdict.nonconforming)
     failed = verdict.decision is Judgement.NOT_ACCEPTED
+    if plan.scheme is Scheme.EVERY_UNIT and decision.missing > len(verdict.missing):
+        raise InvalidInput(
+            f"{len(verdict.missing)} units were not there",
+            field="missing",
+            accepted=f"at most {len(verdict.missing)}",
+        )
     if decision.concession and not failed:
         raise InvalidInput(
             "there is nothing to concede: no sample has failed",

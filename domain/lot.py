@@ -2,6 +2,7 @@
 
 sample -> sample_review -> kit_reserved -> kit_paid -> kit_shipped -> making -> return_shipped -> inspecting -> decided
 -> settled, with rework and appeal in between. What does not apply is left out: no sample, no materials, no deposit.
+Materials that are not as promised are contested: making -> kit_contested -> making, kit_paid or cancelled.
 Wages lie in the order's escrow, the deposit in the lot's own account.
 """
 
@@ -33,6 +34,8 @@ class Phase(StrEnum):
     """The requester has to send the materials."""
     KIT_SHIPPED = "kit_shipped"
     MAKING = "making"
+    KIT_CONTESTED = "kit_contested"
+    """The maker says that the materials are not as promised, or not there; operators decide."""
     RETURN_SHIPPED = "return_shipped"
     """The goods are on their way to whoever inspects them."""
     INSPECTING = "inspecting"
@@ -47,9 +50,9 @@ class Phase(StrEnum):
     LAPSED = "lapsed"
     """It ended before materials were sent, by the maker: no sample, a refused one, no deposit, or stepped back."""
     CANCELLED = "cancelled"
-    """The requester has not sent the materials, or operators have ended it before."""
+    """No good materials were sent, or operators have ended it before."""
     LOST = "lost"
-    """The goods got lost on their way back."""
+    """The goods never arrived, as far as anybody knows."""
 
 
 FINAL = frozenset({Phase.SETTLED, Phase.ABANDONED, Phase.LAPSED, Phase.CANCELLED, Phase.LOST})
@@ -77,6 +80,13 @@ class Event(StrEnum):
     KIT_NOT_SENT = "kit_not_sent"
     KIT_RECEIVED = "kit_received"
     KIT_LOST = "kit_lost"
+    KIT_CONTESTED = "kit_contested"
+    CONTEST_ADMITTED = "contest_admitted"
+    """The requester agrees, and sends another kit."""
+    KIT_RULED = "kit_ruled"
+    """Operators say whether the materials are as promised."""
+    CONTEST_LAPSED = "contest_lapsed"
+    """Nobody has said so in time: the maker's word counts."""
     HEARTBEAT = "heartbeat"
     """The maker says that the work goes on."""
     SILENT = "silent"
@@ -89,6 +99,8 @@ class Event(StrEnum):
     GOODS_SENT = "goods_sent"
     GOODS_RECEIVED = "goods_received"
     GOODS_LOST = "goods_lost"
+    GOODS_DENIED = "goods_denied"
+    """Goods that travel without a number have not come, says who should have them."""
     INSPECTED = "inspected"
     INSPECTION_LAPSED = "inspection_lapsed"
     """Nobody has inspected in time: everything is accepted."""
@@ -107,11 +119,14 @@ _AFTER_SAMPLE = frozenset({_P.KIT_RESERVED, _P.KIT_PAID, _P.MAKING})
 _LAPSE = frozenset({_P.LAPSED})
 _CANCEL = frozenset({_P.CANCELLED})
 _AFTER_DECISION = frozenset({_P.REWORK, _P.DECIDED, _P.SETTLED})
-_SETTLE = frozenset({_P.SETTLED})
+_SETTLE = frozenset({_P.SETTLED, _P.LOST})
+_NEVER_CAME = frozenset({_P.LOST, _P.DECIDED, _P.SETTLED})
+_ANOTHER_KIT = frozenset({_P.KIT_PAID, _P.CANCELLED})
 BEFORE_KIT = (_P.SAMPLE, _P.SAMPLE_REVIEW, _P.KIT_RESERVED, _P.KIT_PAID)
 WITH_KIT = (
     _P.KIT_SHIPPED,
     _P.MAKING,
+    _P.KIT_CONTESTED,
     _P.RETURN_SHIPPED,
     _P.INSPECTING,
     _P.DECIDED,
@@ -138,7 +153,11 @@ TRANSITIONS: dict[tuple[Phase, Event], frozenset[Phase]] = {
     (_P.KIT_PAID, Event.DEPOSIT_LOST): _LAPSE,
     **{(phase, Event.DEPOSIT_LOST): frozenset({phase}) for phase in WITH_KIT},
     (_P.KIT_SHIPPED, Event.KIT_RECEIVED): frozenset({_P.MAKING}),
-    (_P.KIT_SHIPPED, Event.KIT_LOST): frozenset({_P.KIT_PAID}),
+    (_P.KIT_SHIPPED, Event.KIT_LOST): _ANOTHER_KIT,
+    (_P.MAKING, Event.KIT_CONTESTED): frozenset({_P.KIT_CONTESTED}),
+    (_P.KIT_CONTESTED, Event.CONTEST_ADMITTED): _ANOTHER_KIT,
+    (_P.KIT_CONTESTED, Event.KIT_RULED): frozenset({_P.MAKING, _P.CANCELLED}),
+    (_P.KIT_CONTESTED, Event.CONTEST_LAPSED): _CANCEL,
     **{
         (_P.MAKING, event): frozenset({_P.MAKING})
         for event in (Event.HEARTBEAT, Event.SILENT, Event.OVERDUE, Event.EXTENDED)
@@ -146,7 +165,8 @@ TRANSITIONS: dict[tuple[Phase, Event], frozenset[Phase]] = {
     (_P.MAKING, Event.GOODS_SENT): frozenset({_P.RETURN_SHIPPED}),
     (_P.MAKING, Event.ABANDONED): frozenset({_P.ABANDONED}),
     (_P.RETURN_SHIPPED, Event.GOODS_RECEIVED): frozenset({_P.INSPECTING, *_AFTER_DECISION}),
-    (_P.RETURN_SHIPPED, Event.GOODS_LOST): frozenset({_P.LOST, _P.DECIDED, _P.SETTLED}),
+    (_P.RETURN_SHIPPED, Event.GOODS_LOST): _NEVER_CAME,
+    (_P.RETURN_SHIPPED, Event.GOODS_DENIED): _NEVER_CAME,
     (_P.INSPECTING, Event.INSPECTED): _AFTER_DECISION,
     (_P.INSPECTING, Event.INSPECTION_LAPSED): _AFTER_DECISION,
     (_P.REWORK, Event.GOODS_SENT): frozenset({_P.RETURN_SHIPPED}),
@@ -204,6 +224,10 @@ class Decision(Message):
     accepted: int = Field(ge=0)
     rework: int = Field(default=0, ge=0)
     rejected: int = Field(default=0, ge=0)
+    missing: int = Field(default=0, ge=0)
+    """Of the rejected ones: those that were not in the parcel. Not of mended goods."""
+    returned: int | None = Field(default=None, ge=0)
+    """Units whose materials really came back unused; None: as many as their maker has said."""
     fault: Fault = Fault.MAKER
     """Of units that are not accepted."""
     concession: bool = False
@@ -229,12 +253,25 @@ class Course(Message):
     rejected: int = 0
     not_at_fault: int = 0
     """Of the rejected ones: those that are the requester's fault, whose deposit goes back."""
+    absent: int = 0
+    """Of the rejected ones: those that were not in the parcel, says the inspector."""
+    gone: int = 0
+    """Of the rejected ones: those whose parcel never arrived, and that nobody covers."""
+    not_returned: int = 0
+    """Of the unused ones: those whose materials were not in the parcel, says the inspector, or never arrived."""
+    arrived: bool = False
+    """Whether any goods of the lot have come back."""
     unreturned: int = 0
     """Sent back to their maker to be mended, and never seen again."""
     lost: int = 0
     """On their way back, paid for by the protection fund."""
     rework_rounds: int = 0
     kits_lost: int = 0
+    """Kits that never arrived, or were not as promised."""
+    kit_confirmed_at: Instant | None = None
+    """When the maker has said that the materials are there; a carrier's word is not theirs."""
+    contested_at: Instant | None = None
+    """When the maker has contested the present kit, which is possible once."""
     due_at: Instant | None = None
     """When the goods are to be sent; known once the kit is there."""
     deposit_held: int = 0
@@ -251,6 +288,11 @@ class Course(Message):
     def missing(self) -> int:
         """Units of which neither goods nor materials were handed in."""
         return self.units - self.made - self.unused - self.spoiled
+
+    @property
+    def disputable(self) -> bool:
+        """Whether there is something that the maker may appeal against."""
+        return bool(self.rejected or self.not_returned)
 
 
 class Flow(Message):
@@ -364,6 +406,22 @@ def require_hand_in(course: Course, sent: HandIn, phase: Phase) -> None:
 
 def require_decision(course: Course, decision: Decision) -> None:
     """Raises InvalidInput unless it is about just the units that were handed in, or for a rework too many."""
+    first = course.rework_rounds == 0
+    most_missing = decision.rejected if first else 0
+    if decision.missing > most_missing:
+        raise InvalidInput(
+            "units that were not in the parcel are part of the rejected ones"
+            if first
+            else "of mended goods what is not there is rejected",
+            field="missing",
+            accepted=f"0 to {most_missing}",
+        )
+    if decision.returned is not None and not (first and decision.returned <= course.unused):
+        raise InvalidInput(
+            f"materials of {course.unused} units were said to come back",
+            field="returned",
+            accepted=f"0 to {course.unused}, with the first decision" if first else "none",
+        )
     if decision.total != course.undecided:
         raise InvalidInput(
             f"accepted, rework and rejected are {decision.total} units together",

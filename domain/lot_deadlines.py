@@ -21,6 +21,7 @@ DEPOSIT = "deposit"
 INSPECTION = "inspection"
 _WITHDRAW = "maker: withdraw"
 _MAKER_SENDS = ("maker: send goods", "requester: extend")
+_RESENT = "The kit counts as lost: the requester has to send another one."
 _SILENT_PARCELS = frozenset({Event.KIT_LOST, Event.GOODS_LOST})
 _RENEWED = {
     Event.HEARTBEAT: frozenset({HEARTBEAT}),
@@ -152,15 +153,24 @@ def _timers(clock: Clock, phase: Phase, at: datetime) -> tuple[Deadline, ...]:
             by = ("requester: send kit", _WITHDRAW)
             return (timer("kit", policy.kit_ship_seconds, by, words, Event.KIT_NOT_SENT),)
         case Phase.KIT_SHIPPED:
-            words = "The kit counts as lost: the requester has to send another one."
+            last = clock.course.kits_lost + 1 >= policy.kits_most
+            words = f"The kit counts as lost: the lot is cancelled.{back}" if last else _RESENT
             by = ("maker: receive kit", "carrier: any scan")
             seconds = policy.scan_silence_seconds
             return (timer("kit_scan", seconds, by, words, Event.KIT_LOST),)
         case Phase.MAKING:
             return _making(clock, at)
+        case Phase.KIT_CONTESTED:
+            words = f"Nobody has ruled: the lot is cancelled.{back}"
+            by = ("requester: admit contest", "operator: rule kit")
+            return (timer("contest", policy.ruling_seconds, by, words, Event.CONTEST_LAPSED),)
         case Phase.RETURN_SHIPPED:
-            by = ("requester: receive goods", "carrier: any scan")
             seconds = policy.scan_silence_seconds
+            if not clock.said.tracked:
+                by = ("requester: receive goods", "requester: deny goods")
+                words = "The goods count as arrived."
+                return (timer("goods", seconds, by, words, Event.GOODS_RECEIVED),)
+            by = ("requester: receive goods", "carrier: any scan")
             return (timer("goods_scan", seconds, by, _goods_lost(clock), Event.GOODS_LOST),)
         case Phase.INSPECTING:
             words = "Nobody has inspected: everything is accepted and paid."
@@ -179,6 +189,8 @@ def _timers(clock: Clock, phase: Phase, at: datetime) -> tuple[Deadline, ...]:
             return (timer("appeal", policy.appeal_seconds, by, words, Event.APPEAL_OVER),)
         case Phase.APPEALED:
             words = "Nobody has ruled: the appeal counts as granted, and the units are paid."
+            if clock.course.gone or not clock.course.arrived:
+                words = "Nobody has ruled: goods that never arrived are not paid."
             by = ("operator: rule", "jury: vote")
             return (timer("ruling", policy.ruling_seconds, by, words, Event.RULING_LAPSED),)
         case _:
@@ -216,6 +228,6 @@ def _making(clock: Clock, at: datetime) -> tuple[Deadline, ...]:
 
 
 def _goods_lost(clock: Clock) -> str:
-    if clock.terms.label is Label.PLATFORM and clock.said.traceable:
+    if clock.terms.label is Label.PLATFORM and clock.said.covered:
         return "The goods count as lost: the protection fund pays the wages, and the maker gets the deposit back."
-    return "The goods count as lost; the maker bears it."
+    return "The goods count as lost; the maker bears it, and may appeal."

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from pydantic import Field
 
 from domain import materials
-from domain.errors import InvalidInput
+from domain.errors import HoldTooLong, InvalidInput, TooLate, WrongPhase
 from domain.lot import (
     Course,
     Decision,
@@ -28,10 +28,11 @@ from domain.lot_decisions import (
     goods_lost,
     rework_lapsed,
     ruled,
+    ruling_lapsed,
     settle,
 )
 from domain.materials import Step
-from domain.model import Message
+from domain.model import Instant, Message
 from domain.production import ProductionTerms
 
 
@@ -42,11 +43,21 @@ class Said(Message):
     """Of a claim: whether a sample of this maker was approved before."""
     hand_in: HandIn | None = None
     """Of goods that are sent, or are on their way."""
-    traceable: bool = True
-    """Whether a carrier has had the goods in hand: without any scan nobody knows that they were ever sent."""
+    tracked: bool = True
+    """Of goods: whether they travel under a number. Of others only who should have them knows whether they came."""
+    covered: bool = True
+    """Whether a carrier has had the goods in hand, under a label that the platform has paid for."""
+    by_carrier: bool = False
+    """Whether a carrier says it."""
+    held_until: Instant | None = None
+    """How long the provider holds the wages of the order."""
     decision: Decision | None = None
     granted: int | None = None
     """Of a ruling: how many rejected units are accepted after all."""
+    returned: int | None = None
+    """Of a ruling: the materials of how many unused units came back after all."""
+    as_promised: bool | None = None
+    """Of a ruling on a contested kit: whether it is what was promised."""
     seconds: int | None = None
     """Of more time."""
     amount: int = Field(default=0, ge=0)
@@ -70,8 +81,15 @@ def move(
         moved = moved.model_copy(
             update={"course": moved.course.model_copy(update={"due_at": due_at})}
         )
-    if event is Event.EXTENDED:
-        moved = moved.model_copy(update={"course": _extended(terms, course, at, said)})
+    updates = {
+        Event.EXTENDED: _extended,
+        Event.KIT_RECEIVED: _confirmed,
+        Event.KIT_CONTESTED: _contested,
+        Event.KIT_RULED: _time_given_back,
+    }
+    update = updates.get(event)
+    if update is not None:
+        moved = moved.model_copy(update={"course": update(terms, moved.course, at, said)})
     return moved
 
 
@@ -100,11 +118,16 @@ def _move(terms: ProductionTerms, course: Course, phase: Phase, event: Event, sa
             return _deposit_lost(course, phase, said.amount)
         case Event.KIT_SENT:
             return Moved(course=course, phase=Phase.KIT_SHIPPED)
-        case Event.KIT_LOST:
-            again = course.model_copy(update={"kits_lost": course.kits_lost + 1})
-            return Moved(course=again, phase=Phase.KIT_PAID)
+        case Event.KIT_LOST | Event.CONTEST_ADMITTED:
+            return _another_kit(terms, course)
         case Event.KIT_RECEIVED:
             return Moved(course=course, phase=Phase.MAKING)
+        case Event.KIT_CONTESTED:
+            return Moved(course=course, phase=Phase.KIT_CONTESTED)
+        case Event.KIT_RULED if _as_promised(said):
+            return Moved(course=course, phase=Phase.MAKING)
+        case Event.KIT_RULED | Event.CONTEST_LAPSED:
+            return given_up(course, Phase.CANCELLED)
         case Event.HEARTBEAT | Event.SILENT | Event.OVERDUE | Event.EXTENDED:
             return Moved(course=course, phase=phase)
         case Event.ABANDONED:
@@ -124,7 +147,15 @@ def _after_making(
         case Event.GOODS_RECEIVED:
             return arrived(terms, course, _sent(said), again=again)
         case Event.GOODS_LOST:
-            return goods_lost(terms, course, _sent(said), traceable=said.traceable)
+            return goods_lost(terms, course, _sent(said), covered=said.covered)
+        case Event.GOODS_DENIED:
+            if said.tracked:
+                raise WrongPhase(
+                    "the carrier says what became of these goods",
+                    field="phase",
+                    accepted="waiting for the carrier, or that the goods are there",
+                )
+            return goods_lost(terms, course, _sent(said), covered=False)
         case Event.INSPECTED:
             return decided(terms, course, _decision(said))
         case Event.INSPECTION_LAPSED:
@@ -135,9 +166,9 @@ def _after_making(
         case Event.APPEALED:
             return Moved(course=course, phase=Phase.APPEALED)
         case Event.RULED:
-            return ruled(terms, course, _granted(said))
+            return ruled(terms, course, _granted(said), said.returned)
         case Event.RULING_LAPSED:
-            return ruled(terms, course, course.rejected)
+            return ruling_lapsed(terms, course)
         case _:
             return settle(terms, course)
 
@@ -156,15 +187,21 @@ def steps(before: Course, event: Event, moved: Moved, said: Said | None = None) 
             found = materials.kit_lost(before.units)
         case Event.ABANDONED:
             found = materials.abandoned(before.units)
+        case Event.CONTEST_ADMITTED | Event.CONTEST_LAPSED:
+            found = materials.kit_refused(before.units)
+        case Event.KIT_RULED if moved.phase is Phase.CANCELLED:
+            found = materials.kit_refused(before.units)
         case Event.GOODS_RECEIVED if not again:
             found = materials.handed_in(before.units, _sent(said))
-        case Event.GOODS_LOST if again:
-            found = materials.goods_lost_again(moved.course.lost - before.lost)
-        case Event.GOODS_LOST:
-            return materials.goods_lost(before.units, _sent(said))
+        case Event.GOODS_LOST | Event.GOODS_DENIED:
+            found = [] if again else materials.handed_in(before.units, _sent(said))
+            now = moved.course
+            unused = 0 if again else now.unused - now.not_returned
+            found += materials.goods_lost(now.lost - before.lost, unused)
         case Event.INSPECTED | Event.INSPECTION_LAPSED | Event.RULED | Event.RULING_LAPSED:
             found = materials.accepted(moved.course.accepted - before.accepted)
-    return [*found, *(materials.ended(moved.course) if moved.phase is Phase.SETTLED else [])]
+    over = moved.phase in (Phase.SETTLED, Phase.LOST)
+    return [*found, *(materials.ended(moved.course) if over else [])]
 
 
 def _deposit_lost(course: Course, phase: Phase, amount: int) -> Moved:
@@ -177,8 +214,53 @@ def _deposit_lost(course: Course, phase: Phase, amount: int) -> Moved:
     return Moved(course=left, phase=phase, flow=Flow())
 
 
+def _another_kit(terms: ProductionTerms, course: Course) -> Moved:
+    """The kit is gone, or no good: the requester sends another one, but nobody waits for kits without end."""
+    course = course.model_copy(update={"kits_lost": course.kits_lost + 1, **_NO_KIT})
+    if course.kits_lost >= terms.policy.kits_most:
+        return given_up(course, Phase.CANCELLED)
+    return Moved(course=course, phase=Phase.KIT_PAID)
+
+
+_NO_KIT: dict[str, None] = {"due_at": None, "kit_confirmed_at": None, "contested_at": None}
+
+
+def _confirmed(terms: ProductionTerms, course: Course, at: datetime, said: Said) -> Course:
+    """The maker themselves says that the materials are there."""
+    return course if said.by_carrier else course.model_copy(update={"kit_confirmed_at": at})
+
+
+def _contested(terms: ProductionTerms, course: Course, at: datetime, said: Said) -> Course:
+    """The materials are contested: once, and soon after the maker has said that they are there.
+
+    A carrier's word alone begins no such time: the parcel may have gone to somebody else.
+    """
+    if not terms.materials:
+        raise WrongPhase("no materials were sent for this lot", field="phase")
+    if course.contested_at is not None:
+        raise WrongPhase("these materials were contested already", field="phase")
+    if course.kit_confirmed_at is not None:
+        until = course.kit_confirmed_at + timedelta(seconds=terms.policy.kit_contest_seconds)
+        if at >= until:
+            raise TooLate(
+                f"materials could be contested until {until.isoformat()}",
+                accepted=f"before {until.isoformat()}",
+            )
+    return course.model_copy(update={"contested_at": at})
+
+
+def _time_given_back(terms: ProductionTerms, course: Course, at: datetime, said: Said) -> Course:
+    """The maker has the time that the contest has taken."""
+    if course.due_at is None or course.contested_at is None:
+        return course
+    return course.model_copy(update={"due_at": course.due_at + (at - course.contested_at)})
+
+
 def _extended(terms: ProductionTerms, course: Course, at: datetime, said: Said) -> Course:
-    """More time from the requester; at most as much at once as a lot may have from its beginning."""
+    """More time from the requester; at most as much at once as a lot may have from its beginning.
+
+    What follows the making has to end while the provider still holds the wages.
+    """
     longest = terms.policy.make_longest_seconds
     if said.seconds is None or not 1 <= said.seconds <= longest:
         raise InvalidInput(
@@ -192,7 +274,20 @@ def _extended(terms: ProductionTerms, course: Course, at: datetime, said: Said) 
             field="seconds",
             accepted=f"more than {int((at - course.due_at).total_seconds())} seconds",
         )
+    rest = timedelta(seconds=terms.policy.after_making_seconds)
+    if said.held_until is not None and due_at + rest > said.held_until:
+        raise HoldTooLong(
+            "the payment provider does not hold the wages that long",
+            field="seconds",
+            accepted=f"work that is due by {(said.held_until - rest).isoformat()}",
+        )
     return course.model_copy(update={"due_at": due_at})
+
+
+def _as_promised(said: Said) -> bool:
+    if said.as_promised is None:
+        raise InvalidInput("say whether the materials are as promised", field="as_promised")
+    return said.as_promised
 
 
 def _sent(said: Said) -> HandIn:

@@ -87,19 +87,20 @@ def handed_in(units: int, sent: HandIn) -> list[Step]:
     ]
 
 
-def goods_lost(units: int, sent: HandIn) -> list[Step]:
-    """A carrier has lost what was sent; what was spoiled or missing before is that still."""
-    missing = units - sent.made - sent.unused - sent.spoiled
+def kit_refused(units: int) -> list[Step]:
+    """It was not as promised: nobody knows where the materials are that should have been in it."""
+    return [Step(units=units, source=Place.MAKER, target=Place.MISSING)]
+
+
+def goods_lost(covered: int, unused: int) -> list[Step]:
+    """A carrier has lost goods for which the protection fund pays, and materials with them.
+
+    About others the maker can appeal: until then they count as sent.
+    """
     return [
-        Step(units=sent.made + sent.unused, source=Place.MAKER, target=Place.LOST),
-        Step(units=sent.spoiled, source=Place.MAKER, target=Place.SCRAPPED),
-        Step(units=missing, source=Place.MAKER, target=Place.MISSING),
+        Step(units=covered, source=Place.GOODS, target=Place.LOST),
+        Step(units=unused, source=Place.RETURNED, target=Place.LOST),
     ]
-
-
-def goods_lost_again(covered: int) -> list[Step]:
-    """The same of mended goods, of so many that the maker is not to blame for; the others are never seen again."""
-    return [Step(units=covered, source=Place.GOODS, target=Place.LOST)]
 
 
 def abandoned(units: int) -> list[Step]:
@@ -113,10 +114,12 @@ def accepted(units: int) -> list[Step]:
 
 
 def ended(course: Course) -> list[Step]:
-    """The lot is over: rejected goods stay rejected, and what was never sent back after a rework is missing."""
+    """The lot is over: rejected goods stay rejected, and what was said to be sent and never came is missing."""
+    never = course.absent + course.gone
     return [
-        Step(units=course.rejected, source=Place.GOODS, target=Place.REJECTED),
-        Step(units=course.unreturned, source=Place.GOODS, target=Place.MISSING),
+        Step(units=course.rejected - never, source=Place.GOODS, target=Place.REJECTED),
+        Step(units=course.unreturned + never, source=Place.GOODS, target=Place.MISSING),
+        Step(units=course.not_returned, source=Place.RETURNED, target=Place.MISSING),
     ]
 
 

@@ -123,6 +123,19 @@ HAPPENED: dict[Event, _Both] = {
     Event.KIT_LOST: _Both(
         "材料在路上丢了，不怪您。", "The materials got lost. It is not your fault."
     ),
+    Event.KIT_CONTESTED: _Both(
+        "您说材料不对，我们记下了，先别做。",
+        "We have noted that the materials are not as promised. Wait with the work.",
+    ),
+    Event.CONTEST_ADMITTED: _Both(
+        "买方承认材料不对，不怪您。",
+        "The requester agrees that the materials are not as promised. It is not your fault.",
+    ),
+    Event.KIT_RULED: _Both("材料的事有结果了。", "The question of your materials is decided."),
+    Event.CONTEST_LAPSED: _Both(
+        "材料的事没人按时处理，算您对，这批活取消。",
+        "Nobody decided about the materials in time, so your word counts. The lot is cancelled.",
+    ),
     Event.SILENT: _Both(
         "有些日子没您的消息了，活还在做吗？", "We have not heard from you. Are you still working?"
     ),
@@ -134,6 +147,9 @@ HAPPENED: dict[Event, _Both] = {
     Event.GOODS_SENT: _Both("成品已寄出。", "Your goods are on their way."),
     Event.GOODS_RECEIVED: _Both("东西寄到了。", "What you sent has arrived."),
     Event.GOODS_LOST: _Both("成品在路上丢了。", "Your goods got lost on their way."),
+    Event.GOODS_DENIED: _Both(
+        "买方说没收到您寄的东西。", "The requester says that your goods have never come."
+    ),
     Event.INSPECTED: _Both("验收完：合格{accepted}件。", "Inspected: {accepted} accepted."),
     Event.INSPECTION_LAPSED: _Both(
         "没按时验收，{accepted}件全算合格。",
@@ -199,6 +215,10 @@ NEXT: dict[Phase, _Both] = {
     Phase.MAKING: _Both(
         f"请在{{by}}做好寄出。{_EARN.zh}", f"Make and send them {{by}}. {_EARN.en}"
     ),
+    Phase.KIT_CONTESTED: _Both(
+        "会在{by}有结果，没结果就取消，押金退您。",
+        "It is decided {by}, else the lot is cancelled and a deposit comes back.",
+    ),
     Phase.RETURN_SHIPPED: _Both(
         f"到货就验收，合格的马上算钱。{_EARN.zh}",
         f"They are inspected when they arrive, and what is good is paid at once. {_EARN.en}",
@@ -223,6 +243,14 @@ NEXT: dict[Phase, _Both] = {
 }
 """What comes next; nothing when the lot has ended without goods."""
 
+_NOT_BACK = _Both(
+    "{not_returned}件没用的材料说没收到，押金不退。不服请在{by}申诉。",
+    "Unused materials of {not_returned} units did not come back, it is said. If that is wrong, appeal {by}.",
+)
+_NEVER_CAME = _Both(
+    "会在{by}有结果；没结果的话，没收到的东西没有工钱。",
+    "It is decided {by}; else what never came is not paid.",
+)
 _SAYS: dict[Does, _Both] = {
     Does.KIT_RECEIVED: _Both("材料收到了请点", "Materials are here:"),
     Does.WORKING: _Both("还在做请点", "Still working:"),
@@ -367,7 +395,13 @@ def _happened(facts: LotFacts) -> _Both:
 
 
 def _next(facts: LotFacts) -> _Both:
-    return _OVERDUE if facts.late else NEXT.get(facts.phase, _Both("", ""))
+    if facts.late:
+        return _OVERDUE
+    if facts.phase is Phase.DECIDED and not facts.course.rejected:
+        return _NOT_BACK
+    if facts.phase is Phase.APPEALED and (facts.course.gone or not facts.course.arrived):
+        return _NEVER_CAME
+    return NEXT.get(facts.phase, _Both("", ""))
 
 
 def _values(facts: LotFacts, reader: Reader) -> dict[str, str | int]:
@@ -382,6 +416,7 @@ def _values(facts: LotFacts, reader: Reader) -> dict[str, str | int]:
         "accepted": facts.flow.accepted,
         "rejected": facts.course.rejected,
         "in_rework": facts.course.in_rework,
+        "not_returned": facts.course.not_returned,
     }
 
 

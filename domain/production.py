@@ -186,6 +186,8 @@ class Rules(Message):
     refund_policy: RefundPolicy
     provider: str
     return_url: str
+    max_hold_seconds: int = 180 * 86_400
+    """How long the provider holds the wages."""
 
 
 class ProductionTerms(Message):
@@ -216,7 +218,7 @@ class ProductionTerms(Message):
     samples: int = Field(default=0, ge=0, le=10_000)
     """For how many samples the fee is paid in."""
     freight: int = Field(default=0, ge=0)
-    """What the maker gets for sending one unit back, minor units; 0 under our label."""
+    """What the maker gets for sending one unit back, minor units; nothing under a label that the platform pays for."""
     label: Label = Label.PLATFORM
     certifier_id: str | None = None
     """An independent inspector; None: the requester inspects."""

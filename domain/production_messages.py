@@ -74,6 +74,10 @@ class LotAct(Act):
     decision: Decision | None = None
     granted: int | None = None
     """Of a ruling: how many rejected units are accepted after all."""
+    returned: int | None = None
+    """Of a ruling: the materials of how many unused units came back after all."""
+    as_promised: bool | None = None
+    """Of a ruling on a contested kit: whether it is what was promised."""
     jury: bool = False
     """Of an appeal: whether three peers decide it, instead of a second inspector."""
     seconds: int | None = None
@@ -115,6 +119,8 @@ class LotNews(Message):
     """What it is asked."""
     rejected: int = 0
     """Units that an appeal is about."""
+    not_returned: int = 0
+    """Unused units that it is about, whose materials did not come back."""
     tells_order: str | None = None
     """Workflow of the order, when this lot was the last one that ran and nothing can be claimed any more."""
 

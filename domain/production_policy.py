@@ -36,7 +36,15 @@ class ProductionPolicy(Message):
     kit_ship_seconds: Annotated[int, Field(ge=1, le=30 * _DAY)] = 72 * _HOUR
     """How long the requester may take to send the kit; then the lot is off (Mercado Libre)."""
     scan_silence_seconds: Annotated[int, Field(ge=1, le=60 * _DAY)] = 10 * _DAY
-    """A parcel without any scan for this long counts as lost."""
+    """A parcel without any scan for this long counts as lost; goods without a number count as arrived."""
+    parcel_longest_seconds: Annotated[int, Field(ge=1, le=120 * _DAY)] = 30 * _DAY
+    """A parcel that was not delivered for this long counts as lost, however often it is scanned."""
+    kits_most: Annotated[int, Field(ge=1, le=5)] = 2
+    """With so many kits lost, or not as promised, a lot is cancelled."""
+    kit_contest_seconds: Annotated[int, Field(ge=1, le=30 * _DAY)] = 3 * _DAY
+    """How long after saying that the materials are there a maker may say that they are not as promised."""
+    cover_most: Annotated[int, Field(ge=0)] = 5_000_000
+    """The most that the protection fund pays for the lost goods of one lot, minor units."""
     heartbeat_seconds: Annotated[int, Field(ge=1, le=30 * _DAY)] = 7 * _DAY
     """After so long without a word the maker is asked how the work goes."""
     overdue_seconds: Annotated[int, Field(ge=1, le=30 * _DAY)] = 3 * _DAY
@@ -78,14 +86,17 @@ class ProductionPolicy(Message):
             self.sample_seconds
             + self.sample_review_seconds
             + self.deposit_seconds
-            + self.kit_ship_seconds
-            + self.scan_silence_seconds
+            + self.kits_most * (self.kit_ship_seconds + self.scan_silence_seconds)
+            + self.ruling_seconds
         )
+        return before + make_seconds + self.after_making_seconds
+
+    @property
+    def after_making_seconds(self) -> int:
+        """Longest time from the due date of a lot to its last payment."""
         one_round = self.scan_silence_seconds + self.inspect_seconds
         return (
-            before
-            + make_seconds
-            + self.abandon_seconds
+            self.abandon_seconds
             + one_round
             + 2 * (self.rework_seconds + one_round)
             + self.appeal_seconds

@@ -120,10 +120,11 @@ class Plan(Message):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         sizes = [part.size for part in self.classes]
+        least = 0 if self.scheme is Scheme.EVERY_UNIT else 1
         if (
             not sizes
             or max(sizes) != self.size
-            or not 1 <= min(sizes) <= self.size <= self.lot_size
+            or not least <= min(sizes) <= self.size <= self.lot_size
         ):
             raise ValueError("the sizes of the plan do not fit together")
         if any(part.reject != part.accept + 1 or part.accept < 0 for part in self.classes):
@@ -179,6 +180,8 @@ class Verdict(Message):
     classes: tuple[ClassVerdict, ...]
     nonconforming: tuple[int, ...]
     """Units with any defect, ascending: not accepted themselves, whatever becomes of the lot."""
+    missing: tuple[int, ...] = ()
+    """Units that were not there to be looked at, ascending."""
 
 
 def planned(
@@ -202,7 +205,7 @@ def planned(
         for limit in limits
     ]
     if lot_size <= every_unit_up_to:
-        return _every_unit(lot_size, limits)
+        return unit_by_unit(lot_size, limits)
     parts = _parts(lot_size, limits, found)
     return Plan(
         edition=LOT_BY_LOT,
@@ -228,7 +231,7 @@ def planned_alone(lot_size: int, limits: Sequence[ClassLimit], *, every_unit_up_
         for limit in limits
     ]
     if lot_size <= every_unit_up_to:
-        return _every_unit(lot_size, limits)
+        return unit_by_unit(lot_size, limits)
     parts = _parts(lot_size, limits, found)
     return Plan(
         edition=ISOLATED_LOT,
@@ -236,6 +239,26 @@ def planned_alone(lot_size: int, limits: Sequence[ClassLimit], *, every_unit_up_
         lot_size=lot_size,
         size=max(part.size for part in parts),
         classes=parts,
+    )
+
+
+def unit_by_unit(lot_size: int, limits: Sequence[ClassLimit]) -> Plan:
+    """Every unit is looked at and accepted or not for itself. The lot may be empty: then there is nothing to look at."""
+    return Plan(
+        edition=None,
+        scheme=Scheme.EVERY_UNIT,
+        lot_size=lot_size,
+        size=lot_size,
+        classes=tuple(
+            ClassPlan(
+                defect_class=limit.defect_class,
+                percent=limit.percent,
+                size=lot_size,
+                accept=0,
+                reject=1,
+            )
+            for limit in limits
+        ),
     )
 
 
@@ -365,25 +388,6 @@ def _checked(limits: Sequence[ClassLimit]) -> None:
             field="limits",
             accepted="a class with a limit in percent",
         )
-
-
-def _every_unit(lot_size: int, limits: Sequence[ClassLimit]) -> Plan:
-    return Plan(
-        edition=None,
-        scheme=Scheme.EVERY_UNIT,
-        lot_size=lot_size,
-        size=lot_size,
-        classes=tuple(
-            ClassPlan(
-                defect_class=limit.defect_class,
-                percent=limit.percent,
-                size=lot_size,
-                accept=0,
-                reject=1,
-            )
-            for limit in limits
-        ),
-    )
 
 
 def _parts(

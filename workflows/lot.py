@@ -3,7 +3,7 @@ them back, has them inspected and is paid.
 
 sample -> sample_review -> kit_reserved -> kit_paid -> kit_shipped -> making -> return_shipped -> inspecting -> decided
 -> settled; with rework and appeal in between. What never begins -> lapsed or cancelled, with the deposit back; nothing
-ever sent -> abandoned; goods lost on their way -> lost. The legal transitions are domain.lot.TRANSITIONS, what each of
+ever sent -> abandoned; materials that are not as promised -> kit_contested; goods lost on their way -> lost. The legal transitions are domain.lot.TRANSITIONS, what each of
 them does is domain.lot_moves.
 """
 
@@ -111,11 +111,14 @@ class Lot(Story[LotAct]):
             await self.on_the_way(Phase.KIT_SHIPPED)
 
     async def making(self) -> None:
-        """The maker makes, and says so now and then; long after the due date the lot counts as abandoned."""
-        await self.stay_in(Phase.MAKING)
+        """The maker makes, and says so now and then; long after the due date the lot counts as abandoned.
+
+        Materials that are not as promised are contested first: operators decide, and without their word the lot is off.
+        """
+        await self.stay_in(Phase.MAKING, Phase.KIT_CONTESTED)
 
     async def way_back(self) -> None:
-        """The goods come back; a parcel that nobody scans any more is lost."""
+        """The goods come back; a parcel that nobody scans any more is lost, and silence about others is their arrival."""
         await self.on_the_way(Phase.RETURN_SHIPPED)
 
     async def inspection(self) -> None:
@@ -196,6 +199,21 @@ class Lot(Story[LotAct]):
         return await self.act(Event.KIT_RECEIVED, act)
 
     @workflow.update
+    async def contest_kit(self, act: LotAct) -> Standing:
+        """The maker says that the materials are not as promised."""
+        return await self.act(Event.KIT_CONTESTED, act)
+
+    @workflow.update
+    async def admit_contest(self, act: LotAct) -> Standing:
+        """The requester agrees, and sends another kit."""
+        return await self.act(Event.CONTEST_ADMITTED, act)
+
+    @workflow.update
+    async def rule_kit(self, act: LotAct) -> Standing:
+        """Operators say whether the materials are as promised."""
+        return await self.act(Event.KIT_RULED, act)
+
+    @workflow.update
     async def report(self, act: LotAct) -> Standing:
         """The maker says that the work goes on."""
         return await self.act(Event.HEARTBEAT, act)
@@ -214,6 +232,11 @@ class Lot(Story[LotAct]):
     async def receive_goods(self, act: LotAct) -> Standing:
         """The goods are there."""
         return await self.act(Event.GOODS_RECEIVED, act)
+
+    @workflow.update
+    async def deny_goods(self, act: LotAct) -> Standing:
+        """Goods that travel without a number have not come."""
+        return await self.act(Event.GOODS_DENIED, act)
 
     @workflow.update
     async def appeal(self, act: LotAct) -> Standing:
@@ -272,6 +295,18 @@ class Lot(Story[LotAct]):
     def _can_receive_kit(self, act: LotAct) -> None:
         self.require(Event.KIT_RECEIVED, act)
 
+    @contest_kit.validator
+    def _can_contest_kit(self, act: LotAct) -> None:
+        self.require(Event.KIT_CONTESTED, act)
+
+    @admit_contest.validator
+    def _can_admit_contest(self, act: LotAct) -> None:
+        self.require(Event.CONTEST_ADMITTED, act)
+
+    @rule_kit.validator
+    def _can_rule_kit(self, act: LotAct) -> None:
+        self.require(Event.KIT_RULED, act)
+
     @report.validator
     def _can_report(self, act: LotAct) -> None:
         self.require(Event.HEARTBEAT, act)
@@ -287,6 +322,10 @@ class Lot(Story[LotAct]):
     @receive_goods.validator
     def _can_receive_goods(self, act: LotAct) -> None:
         self.require(Event.GOODS_RECEIVED, act)
+
+    @deny_goods.validator
+    def _can_deny_goods(self, act: LotAct) -> None:
+        self.require(Event.GOODS_DENIED, act)
 
     @appeal.validator
     def _can_appeal(self, act: LotAct) -> None:
@@ -377,10 +416,11 @@ class Lot(Story[LotAct]):
         with suppress(ChildWorkflowError):
             outcome = await ballot
         if outcome is not None and outcome.decided:
-            granted = asked.rejected if outcome.ranking[:1] == (GRANT,) else 0
+            grants = outcome.ranking[:1] == (GRANT,)
+            granted, returned = (asked.rejected, asked.not_returned) if grants else (0, 0)
             await self.bring_about(
                 Event.RULED,
-                act=LotAct(actor="jury", granted=granted),
+                act=LotAct(actor="jury", granted=granted, returned=returned),
                 over=lambda: not self.stands_in(Phase.APPEALED),
             )
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from abc import abstractmethod
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -22,7 +23,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.payments import Payments, PresentPayment
     from domain.cases import PaymentCase, RefundCase
     from domain.deadlines import Deadline, retimed
-    from domain.errors import ProviderUnreachable, Unavailable, WrongPhase
+    from domain.errors import LimitReached, ProviderUnreachable, Unavailable, WrongPhase
     from domain.ids import step_key
     from domain.model import Message
     from domain.money import format_money
@@ -36,6 +37,8 @@ with workflow.unsafe.imports_passed_through():
     from workflows.refund import Refund
 
 ActT = TypeVar("ActT", bound=Act)
+MOST_ACTS = 300
+"""Of one person on one path. Temporal takes 2,000 updates a run, those that were refused later on among them."""
 
 
 class Watch(Message):
@@ -60,6 +63,8 @@ class Story(Attended, Generic[ActT]):
         self.one_at_a_time = asyncio.Lock()
         self.moves = 0
         self.steps = 0
+        self.acts: Counter[str] = Counter()
+        """How often each person has acted."""
         self.open_payments: dict[str, workflow.ChildWorkflowHandle[Payment, PaymentOutcome]] = {}
         self.errands: list[asyncio.Task[None]] = []
         self.initiator = ""
@@ -201,6 +206,7 @@ class Story(Attended, Generic[ActT]):
 
     async def act(self, event: str, act: ActT, subject: str = "") -> Standing:
         """Somebody's act, one at a time."""
+        self.acts[act.user_id or act.actor] += 1
         await self.catch_up(act)
         async with self.one_at_a_time:
             self.require(event)
@@ -218,7 +224,15 @@ class Story(Attended, Generic[ActT]):
         return standing
 
     def require(self, event: str, act: ActT | None = None) -> None:
-        """Raises WrongPhase unless the event can happen now, or in the phase whose news is still on its way here."""
+        """Raises WrongPhase unless the event can happen now, or in the phase whose news is still on its way here.
+
+        LimitReached when one person has acted so often that the path's history could not take the acts of others.
+        """
+        if act is not None and self.acts[act.user_id or act.actor] >= MOST_ACTS:
+            raise LimitReached(
+                f"nobody acts on one path more than {MOST_ACTS} times",
+                accepted="what operators can do",
+            )
         behind = act is not None and self.is_behind(act)
         phase = act.phase_seen if act is not None and behind else self.phase
         if phase is None:

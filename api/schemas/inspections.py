@@ -53,6 +53,13 @@ class DecisionIn(Note):
     accepted: Units = Field(examples=[92])
     rework: Units = Field(default=0, description="Sent back to their maker to be mended.")
     rejected: Units = 0
+    missing: Units = Field(
+        default=0, description="Of the rejected ones: units that were not in the parcel."
+    )
+    returned: Units | None = Field(
+        default=None,
+        description="Units whose materials came back unused; by default as many as the maker has said.",
+    )
     fault: Fault = Field(
         default=Fault.MAKER, description="Whose fault it is that units are not accepted."
     )
@@ -140,6 +147,8 @@ class DecisionView(View):
     accepted: int
     rework: int
     rejected: int
+    missing: int = 0
+    returned: int | None = None
     fault: Fault
     concession: bool
 

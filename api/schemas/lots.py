@@ -47,6 +47,18 @@ class ReasonIn(Body):
     note: Reason = Field(examples=["The weave is too loose"])
 
 
+class ContestIn(ReasonIn):
+    """What is wrong with the materials, with pictures."""
+
+    file_ids: Annotated[tuple[FileId, ...], Field(min_length=1, max_length=MAX_PICTURES)]
+
+
+class KitRulingIn(ReasonIn):
+    """Whether the materials are what was promised."""
+
+    as_promised: bool
+
+
 class ParcelIn(Note):
     """How something travels; without both it is handed over in person."""
 
@@ -82,6 +94,10 @@ class RulingIn(ReasonIn):
     """How many of the rejected units are accepted after all."""
 
     accepted: Units = Field(examples=[3])
+    returned: Units | None = Field(
+        default=None,
+        description="Of how many units the unused materials came back after all; needed when that is disputed.",
+    )
 
 
 class LotParcelView(View):
@@ -115,6 +131,9 @@ class CourseView(View):
     accepted: int
     in_rework: int
     rejected: int
+    absent: int = Field(description="Of the rejected ones: not in the parcel, says the inspector.")
+    gone: int = Field(description="Of the rejected ones: never arrived, and not covered.")
+    not_returned: int = Field(description="Of the unused ones: materials that did not come back.")
     unreturned: int = Field(description="Sent back to be mended, and never seen again.")
     lost: int
     undecided: int = Field(description="Handed in and not decided about.")

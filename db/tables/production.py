@@ -92,6 +92,10 @@ class Lot(Base):
     kit_tracking: Mapped[str | None]
     goods_carrier: Mapped[str | None]
     goods_tracking: Mapped[str | None]
+    sent_at: Mapped[datetime | None]
+    """When the parcel was sent that is on its way, or was last."""
+    covered: Mapped[bool] = mapped_column(server_default=text("false"))
+    """Whether a carrier has had it in hand under a label that the platform has paid for."""
     heard_at: Mapped[datetime] = mapped_column(server_default=func.now())
     """When the maker was last heard of."""
     inspection_id: Mapped[str | None]

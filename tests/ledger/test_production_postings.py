@@ -204,8 +204,9 @@ async def test_goods_lost_on_our_label(book: Book, in_fund: int, lost: int) -> N
 
 async def test_goods_lost_without_a_number_are_the_makers_loss(book: Book) -> None:
     lot = await funded(book)
-    said = Said(hand_in=SENT, traceable=False)
-    await lot.goes((Event.GOODS_SENT, said), (Event.GOODS_LOST, said))
+    said = Said(hand_in=SENT, covered=False)
+    await lot.goes((Event.GOODS_SENT, said), (Event.GOODS_LOST, said), (Event.APPEAL_OVER, said))
+    assert lot.phase is Phase.LOST
     assert await book.posted(PRODUCER) == 0
     assert await book.posted(REQUESTER) == 20_000
     assert await book.posted(WAGES) == 50_000

@@ -35,7 +35,6 @@ from worker.setup import intake_schedule, register_intake, register_schedules
 
 Json = dict[str, Any]
 DAY = 86_400
-_TRIES = 5
 AT_ONCE = PayoutPolicy(availability_seconds=0, min_interval_seconds=0)
 
 
@@ -69,15 +68,23 @@ class House:
         return found
 
     async def post(self, path: str, body: Json | None = None, *, by: str) -> Json:
-        """The JSON of a POST that must succeed; repeated with its key as long as it is told to, as front ends do."""
-        key = uuid.uuid4().hex
-        for _ in range(_TRIES):
-            answer = await self.call("POST", path, by=by, key=key, json=body or {})
-            if answer.status_code != 503:
-                break
+        """The JSON of a POST that must succeed."""
+        answer = await self.patiently(path, body, by=by)
         assert answer.status_code in (200, 201), answer.text
         made: Json = answer.json()
         return made
+
+    async def patiently(self, path: str, body: Json | None = None, *, by: str) -> httpx.Response:
+        """The answer to a POST that is repeated with its key as long as it is told to, as front ends do."""
+        key = uuid.uuid4().hex
+
+        async def answered() -> httpx.Response | None:
+            answer = await self.call("POST", path, by=by, key=key, json=body or {})
+            return None if answer.status_code == 503 else answer
+
+        answer = await eventually(answered)
+        assert answer is not None
+        return answer
 
     async def listing(self, by: str, *, price: int = 20_000, **changes: object) -> Json:
         """Something on sale; by default five lamps."""

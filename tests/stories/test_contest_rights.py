@@ -157,7 +157,8 @@ async def test_every_act_in_every_phase_of_a_contest_that_goes_well(house: House
 async def test_every_act_while_the_crowd_votes_and_after_a_split(house: House) -> None:
     show = await Show.choosing(house, 2, windows={"choose_seconds": DAY})
     await show.shortlist(*show.creators)
-    await show.let_pass(DAY)
+    await show.run_out()
+    await show.until("voting")
     await assert_only(show, "voting")
     split = await Show.choosing(house, 1, windows={"choose_seconds": DAY})
     await split.let_pass(DAY)

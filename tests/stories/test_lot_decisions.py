@@ -112,11 +112,10 @@ async def test_freight_and_the_inspectors_fee_are_free_of_commission(house: Hous
     await lot.ended(
         "settled",
         deposited(UNITS),
-        free_of_fee(UNITS * FREIGHT),
+        free_of_fee(16 * FREIGHT),
         free_of_fee(UNITS * 11, "certifier"),
         wages(4),
         deposit_back(4),
-        free_of_fee(6 * FREIGHT),
         wages(4),
         deposit_back(4),
         wages(1),

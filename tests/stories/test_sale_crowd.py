@@ -25,7 +25,7 @@ async def order_at_once(house: House, lamp: Json, buyers: list[str]) -> dict[str
     """Everybody orders one piece at the same moment."""
     body = {"lines": [{"listing_id": lamp["id"], "quantity": 1}]}
     answers = await asyncio.gather(
-        *(house.call("POST", "/v1/sales", by=buyer, json=body) for buyer in buyers)
+        *(house.patiently("/v1/sales", body, by=buyer) for buyer in buyers)
     )
     return dict(zip(buyers, answers, strict=True))
 

@@ -48,6 +48,7 @@ _ONWARD = (
     Event.DEPOSIT_PAID,
     Event.KIT_SENT,
     Event.KIT_RECEIVED,
+    Event.KIT_RULED,
     Event.GOODS_SENT,
     Event.GOODS_RECEIVED,
     Event.INSPECTED,
@@ -91,7 +92,7 @@ def terms(draw: st.DrawFn) -> ProductionTerms:
         make_seconds=86_400,
         claims_seconds=86_400,
         rules=Rules(
-            policy=ProductionPolicy(),
+            policy=ProductionPolicy(cover_most=draw(st.sampled_from([0, 1_000, 5_000_000]))),
             refund_policy=RefundPolicy(),
             provider="sandbox",
             return_url="https://shop.test",
@@ -130,12 +131,21 @@ class Walk:
             if self.phase in FINAL:
                 return
             possible = sorted(event for phase, event in TRANSITIONS if phase is self.phase)
+            if not self._may_contest():
+                possible = [event for event in possible if event is not Event.KIT_CONTESTED]
             onward = [event for event in possible if event in _ONWARD]
             if turn < _TURNS or not onward:
                 self.happens(self.data.draw(st.sampled_from(9 * onward + possible)))
             else:
                 self.happens(onward[0])
         raise AssertionError(f"the lot is still {self.phase}")
+
+    def _may_contest(self) -> bool:
+        """Whether the present materials can be contested: there are any, once, and soon."""
+        confirmed = self.course.kit_confirmed_at
+        seconds = self.terms.policy.kit_contest_seconds - 3_600
+        soon = confirmed is None or self.at < confirmed + timedelta(seconds=seconds)
+        return bool(self.terms.materials) and self.course.contested_at is None and soon
 
     def happens(self, event: Event, said: Said | None = None) -> None:
         """One transition, and what is true of each."""
@@ -169,10 +179,14 @@ class Walk:
         draw = self.data.draw
         if event is Event.GOODS_SENT:
             self.sent = draw(_hand_in(self.course, self.phase))
-        rest = self.course.rejected
+        rest, not_back = self.course.rejected, self.course.not_returned
         return Said(
             hand_in=self.sent,
-            traceable=draw(st.booleans()),
+            tracked=event is not Event.GOODS_DENIED,
+            covered=event is Event.GOODS_LOST and draw(st.booleans()),
+            by_carrier=event is Event.KIT_RECEIVED and draw(st.booleans()),
+            as_promised=draw(st.booleans()) if event is Event.KIT_RULED else None,
+            returned=draw(st.integers(0, not_back)) if event is Event.RULED else None,
             decision=draw(_decision(self.course)) if event is Event.INSPECTED else None,
             granted=draw(st.integers(0, rest)) if event is Event.RULED else None,
             seconds=86_400 if event is Event.EXTENDED else None,
@@ -205,10 +219,13 @@ def _decision(draw: st.DrawFn, course: Course) -> Decision:
     accepted = draw(st.integers(0, course.undecided))
     left = course.undecided - accepted
     rework = draw(st.integers(0, left)) if course.rework_rounds < REWORK_MOST else 0
+    first = course.rework_rounds == 0
     return Decision(
         accepted=accepted,
         rework=rework,
         rejected=left - rework,
+        missing=draw(st.integers(0, left - rework)) if first else 0,
+        returned=draw(st.none() | st.integers(0, course.unused)) if first else None,
         fault=draw(st.sampled_from(Fault)),
     )
 

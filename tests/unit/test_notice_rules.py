@@ -176,8 +176,15 @@ def test_unhappy_ends_say_who_pays() -> None:
     sent = HandIn(made=10)
     ours = told(Event.GOODS_LOST, held, Phase.RETURN_SHIPPED, hand_in=sent)
     assert "已给您平台赔付50元、退押金20元。" in notice(ours, ZH)
-    theirs = told(Event.GOODS_LOST, held, Phase.RETURN_SHIPPED, traceable=False, hand_in=sent)
-    assert notice(theirs, ZH).endswith("没用平台运单，这次赔不了。押金20元赔材料。")
+    theirs = told(Event.GOODS_LOST, held, Phase.RETURN_SHIPPED, covered=False, hand_in=sent)
+    assert "没用平台运单，这次赔不了。10件不合格，没有工钱。" in notice(theirs, ZH)
+    over = told(Event.APPEAL_OVER, theirs.course, Phase.DECIDED)
+    assert notice(over, ZH).endswith("押金20元赔材料。")
+    pleading = told(Event.APPEALED, theirs.course, Phase.DECIDED)
+    assert "没收到的东西没有工钱" in notice(pleading, ZH)
+    sent_back = HandIn(made=0, unused=4)
+    denied = told(Event.GOODS_DENIED, held, Phase.RETURN_SHIPPED, tracked=False, hand_in=sent_back)
+    assert "Unused materials of 4 units did not come back" in notice(denied, EN)
     assert notice(told(Event.ABANDONED, held, Phase.MAKING), EN).endswith(
         "The lot is over. CNY 20.00 of the deposit pays for materials."
     )
@@ -291,6 +298,7 @@ def test_taps_go_with_the_steps_that_ask_for_them() -> None:
         ("silent", "making"): (Does.WORKING, Does.ALL_SENT),
         ("overdue", "making"): (Does.ALL_SENT,),
         ("extended", "making"): (Does.ALL_SENT,),
+        ("goods_denied", "decided"): (Does.AGREED,),
         **{
             (event, "rework"): (Does.ALL_SENT,)
             for event in ("goods_received", "inspected", "inspection_lapsed")

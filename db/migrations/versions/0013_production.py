@@ -50,6 +50,8 @@ CREATE TABLE lots (
     kit_tracking text,
     goods_carrier text,
     goods_tracking text,
+    sent_at timestamptz,
+    covered boolean DEFAULT false NOT NULL,
     heard_at timestamptz DEFAULT now() NOT NULL,
     inspection_id text,
     ballot_id text,
