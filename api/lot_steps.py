@@ -53,6 +53,7 @@ async def send_sample(
     lot_id: ThisLot, body: SampleIn, user: CurrentUser, services: ServicesDep, once: OnceDep
 ) -> Response:
     """By the maker, within a week: the sample is made, here are its pictures."""
+    await seen_lot(services, user, lot_id, Action.LOT_MAKE)
     async with services.database.transaction() as session:
         await files.attachable(session, user.id, body.file_ids)
     said = LotAct(actor="", file_ids=body.file_ids)
@@ -188,9 +189,9 @@ async def send_goods(
 async def receive_goods(
     lot_id: ThisLot, body: Note, user: CurrentUser, services: ServicesDep, once: OnceDep
 ) -> Response:
-    """By whoever inspects them, whose time begins now; a carrier's scan says the same."""
+    """By whoever inspects them, whose time begins now, or by the requester; a carrier's scan says the same."""
     return await act_on_lot(
-        services, once, user, lot_id, body, Action.INSPECTION_DECIDE, Lot.receive_goods
+        services, once, user, lot_id, body, Action.LOT_RECEIVE, Lot.receive_goods
     )
 
 
