@@ -99,9 +99,9 @@ async def _claimed(session: AsyncSession, step: LotStep) -> Case:
             accepted=f"at most {await lot_rows.open_units(session, claim.order_id)}",
         )
     # From here on the order's row is locked: claims of one order come one after the other.
-    await _require_maker(session, terms, claim)
     known = await lot_rows.is_sample_known(session, claim.order_id, claim.maker_id)
     needs_sample = terms.wants_sample and not known
+    await _require_maker(session, terms, claim, needs_sample=needs_sample)
     if needs_sample and not await lot_rows.reserve_sample(session, claim.order_id):
         raise OutOfStock("no more samples are paid for", field="units")
     path = Path(
@@ -159,14 +159,20 @@ async def _open_order(session: AsyncSession, claim: Claim) -> Path:
     return admitted.path
 
 
-async def _require_maker(session: AsyncSession, terms: ProductionTerms, claim: Claim) -> None:
+async def _require_maker(
+    session: AsyncSession, terms: ProductionTerms, claim: Claim, *, needs_sample: bool
+) -> None:
     """Raises what keeps somebody from taking this lot on."""
-    running = await lot_rows.running_lots(session, claim.order_id, claim.maker_id)
-    if running >= terms.lots_at_once:
+    taken = await lot_rows.taken(session, claim.order_id, claim.maker_id)
+    # Units that lay idle cost others the chance to make them: from then on one lot after the other.
+    most = 1 if taken.abandoned else terms.lots_at_once
+    if taken.running >= most:
         raise LimitReached(
-            f"{running} lots of this order are running already",
-            accepted=f"at most {terms.lots_at_once} at once",
+            f"{taken.running} lots of this order are running already",
+            accepted=f"at most {most} at once{' after an abandoned one' if taken.abandoned else ''}",
         )
+    if needs_sample:
+        _require_first_sample(taken)
     others = [each for each in (terms.requester_id, terms.certifier_id) if each]
     for person in filter(None, (claim.maker_id, claim.broker_id)):
         if await kinship.tie(session, person, others):
@@ -182,6 +188,19 @@ async def _require_maker(session: AsyncSession, terms: ProductionTerms, claim: C
     for person in filter(None, (claim.maker_id, claim.broker_id)):
         await payees.require_active(session, person)
     await inspection_series.require_running(session, claim.maker_id, terms.requester_id)
+
+
+def _require_first_sample(taken: lot_rows.Taken) -> None:
+    """A maker is paid for one sample of an order. Raises LimitReached while it is looked at, and once it was refused."""
+    if taken.samples_open:
+        raise LimitReached(
+            "your sample for this order is not approved yet",
+            accepted="one sample at a time; more lots once it is approved",
+        )
+    if taken.samples_refused:
+        raise LimitReached(
+            "your sample for this order was not approved", accepted="lots of other orders"
+        )
 
 
 async def _begun(case: Case) -> Change:

@@ -10,7 +10,7 @@ from temporalio.client import Client
 from activities import settlement, stock
 from activities.gathering import gather_payouts
 from activities.transitions import advance, happened, lock_path
-from db import inbox
+from db import inbox, parcels
 from db.engine import Database
 from db.tables import Path, Payment, Sale
 from domain.errors import InvalidInput, NotFound, OutOfStock
@@ -185,6 +185,8 @@ async def _heard_since(sale: Sale, step: SaleStep, terms: SaleTerms) -> SaleStep
 async def _record_parcel(session: AsyncSession, sale: Sale, step: SaleStep) -> None:
     if step.shipment is None:
         return
+    if step.shipment.tracking_number is not None:
+        await parcels.take_for_sale(session, step.shipment.carrier, step.shipment.tracking_number)
     sale.carrier = step.shipment.carrier
     sale.tracking_number = step.shipment.tracking_number
     try:

@@ -73,14 +73,14 @@ async def list_consents(
 @router.post(
     "/{consent_id}/end",
     operation_id="endConsent",
-    summary="No further lots",
+    summary="The broker acts no more",
     response_model=ConsentView,
     responses=problems(NotFound),
 )
 async def end_consent(
     consent_id: ThisConsent, body: Note, user: CurrentUser, once: OnceDep
 ) -> Response:
-    """By the worker or the broker. Lots that run are finished as they were begun."""
+    """By the worker or the broker. The lots that run stay the worker's, who acts on them alone; the broker may look."""
 
     async def end(session: AsyncSession, _: str) -> ConsentView:
         row = await consents.consent(session, consent_id)

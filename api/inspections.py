@@ -33,7 +33,7 @@ from api.schemas.inspections import (
 from api.schemas.sales import Note
 from api.services import Services, ServicesDep
 from api.temporal import answered_within
-from db import inspection_rows, inspection_series, juries
+from db import inspection_rows, inspection_series, juries, notices
 from db.inspection_rows import Look
 from db.inspection_series import Which
 from db.queries import files, kinship, users
@@ -230,6 +230,7 @@ async def name_inspector(
         row = await inspection_rows.name_inspector(
             session, lot_id, body.inspector_id, body.note, arrival
         )
+        await notices.ask_second_look(session, row)
         return await _view(session, row.id)
 
     return await once.in_transaction("act", body, name, status=201)

@@ -28,12 +28,12 @@ from workflows.lot import Lot
 ThisLot = Annotated[LotId, Path(alias="lot_id", description="Id of the lot.")]
 LotUpdate = UpdateMethodMultiParam[[Lot, LotAct], Standing]
 _AS = {
-    Action.LOT_MAKE: Relation.MAKER,
-    Action.LOT_SUPPLY: Relation.REQUESTER,
-    Action.LOT_RULE: Relation.OPERATOR,
-    Action.INSPECTION_DECIDE: Relation.INSPECTOR,
+    Action.LOT_MAKE: (Relation.MAKER,),
+    Action.LOT_SUPPLY: (Relation.REQUESTER,),
+    Action.LOT_RULE: (Relation.OPERATOR,),
+    Action.LOT_RECEIVE: (Relation.INSPECTOR, Relation.REQUESTER),
 }
-"""The role in which somebody acts: they may have several."""
+"""The role in which somebody acts, the first that they have: they may have several."""
 
 
 async def seen_lot(
@@ -66,7 +66,7 @@ async def act_on_lot(
 
     async def act(update_id: str) -> LotView:
         who = said_by(user, seen, getattr(body, "note", "")).model_copy(
-            update={"actor": _AS[action].value}
+            update={"actor": next(each.value for each in _AS[action] if each in seen.relations)}
         )
         words = said or LotAct(actor="")
         full = words.model_copy(update=who.model_dump())

@@ -57,6 +57,7 @@ async def send_sample(
     lot_id: ThisLot, body: SampleIn, user: CurrentUser, services: ServicesDep, once: OnceDep
 ) -> Response:
     """By the maker, within a week: the sample is made, here are its pictures."""
+    await seen_lot(services, user, lot_id, Action.LOT_MAKE)
     async with services.database.transaction() as session:
         await files.attachable(session, user.id, body.file_ids)
     said = LotAct(actor="", file_ids=body.file_ids)
@@ -154,6 +155,7 @@ async def contest_kit(
     Also when a carrier says that they are there and they are not. No time runs until the requester agrees and sends
     another kit, or operators decide; without a decision in time the lot is cancelled and the deposit goes back.
     """
+    await seen_lot(services, user, lot_id, Action.LOT_MAKE)
     async with services.database.transaction() as session:
         await files.attachable(session, user.id, body.file_ids)
     said = LotAct(actor="", file_ids=body.file_ids)
@@ -247,9 +249,9 @@ async def send_goods(
 async def receive_goods(
     lot_id: ThisLot, body: Note, user: CurrentUser, services: ServicesDep, once: OnceDep
 ) -> Response:
-    """By whoever inspects them, whose time begins now; a carrier's scan says the same."""
+    """By whoever inspects them, whose time begins now, or by the requester; a carrier's scan says the same."""
     return await act_on_lot(
-        services, once, user, lot_id, body, Action.INSPECTION_DECIDE, Lot.receive_goods
+        services, once, user, lot_id, body, Action.LOT_RECEIVE, Lot.receive_goods
     )
 
 

@@ -11,21 +11,23 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Response
 from starlette.responses import JSONResponse
+from temporalio.service import RPCError, RPCStatusCode
 
 from api.acts import tell
 from api.errors import problems
 from api.lot_acts import LotUpdate
 from api.schemas.notices import TapView
 from api.services import Services, ServicesDep
+from api.temporal import answered_within
 from db import idempotency, notices
 from db.notices import Tapped
 from db.queries import paths
 from db.queries.paths import Seen
-from domain.errors import Forbidden, InvalidInput, NotFound, TooLate, WrongPhase
+from domain.errors import DomainError, Forbidden, InvalidInput, NotFound, TooLate, WrongPhase
 from domain.lot import Parcel
 from domain.notices import was_done, would_do
 from domain.production_messages import LotAct
-from domain.taps import Does, Tap, hand_in_of, read_token, require_timely, tap_key
+from domain.taps import Does, Tap, hand_in_of, outdated, read_token, tap_key
 from runtime.logging import bind
 from workflows.lot import Lot
 
@@ -52,7 +54,7 @@ _NO_STORE = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
     operation_id="lookAtTap",
     summary="What the link would do",
     response_model=TapView,
-    responses=problems(NotFound, TooLate, WrongPhase),
+    responses=problems(Forbidden, NotFound, TooLate, WrongPhase),
 )
 async def look(token: Token, services: ServicesDep) -> Response:
     """In words, in the language of whom it was sent to. Nothing happens by looking, however often."""
@@ -62,7 +64,8 @@ async def look(token: Token, services: ServicesDep) -> Response:
         begun = await idempotency.kept(session, met.user_id, tap_key(token))
     if begun is not None and begun.answer is not None:
         return JSONResponse(begun.answer.body, headers=_NO_STORE)
-    _require_usable(found, met)
+    if refused := _refusal(found, met):
+        raise refused
     view = _view(found, met, done=False)
     return JSONResponse(view.model_dump(mode="json"), headers=_NO_STORE)
 
@@ -81,20 +84,37 @@ async def tap(token: Token, services: ServicesDep) -> Response:
     async with services.database.transaction() as session:
         met = _met(await notices.tapped(session, found))
         begun = await idempotency.kept(session, met.user_id, key)
+        if begun is not None and begun.answer is not None:
+            return JSONResponse(begun.answer.body, headers=_NO_STORE)
+        refused = _refusal(found, met)
         if begun is None:
-            _require_usable(found, met)
-            begun = await idempotency.claim(session, met.user_id, key, key, key)
+            if refused is not None:
+                raise refused
+            await idempotency.claim(session, met.user_id, key, key, key)
         seen = await paths.seen_by(session, found.lot_id, met.user_id)
-    if begun.answer is not None:
-        return JSONResponse(begun.answer.body, headers=_NO_STORE)
     if seen is None:
         raise _no_lot()
-    # A try that was cut off is gone on with: the story knows the update by the token and does it once.
-    await _act(services, found, met, seen, key)
+    if refused is None:
+        # A try that was cut off is gone on with: the story knows the update by the token and does it once.
+        await _act(services, found, met, seen, key)
+    else:
+        await _hear(services, seen, key, refused)
     view = _view(found, met, done=True).model_dump(mode="json")
     async with services.database.transaction() as session:
         await idempotency.store(session, met.user_id, key, idempotency.Answer(200, view))
     return JSONResponse(view, headers=_NO_STORE)
+
+
+async def _hear(services: Services, seen: Seen, key: str, refused: DomainError) -> None:
+    """The story's answer to a former try that was cut off. Raises `refused` when no try has come as far as the story."""
+    handle = services.temporal.get_workflow_handle(seen.workflow_id)
+    async with answered_within(services.settings.request_timeout_seconds):
+        try:
+            await handle.get_update_handle(key).result()
+        except RPCError as unknown:
+            if unknown.status is RPCStatusCode.NOT_FOUND:
+                raise refused from None
+            raise
 
 
 async def _act(services: Services, found: Tap, met: Tapped, seen: Seen, key: str) -> None:
@@ -125,15 +145,21 @@ def _no_lot() -> NotFound:
     return NotFound("there is no such lot")
 
 
-def _require_usable(found: Tap, met: Tapped) -> None:
-    """Raises TooLate for a link that has expired, WrongPhase for one whose lot has gone on."""
+def _refusal(found: Tap, met: Tapped) -> DomainError | None:
+    """Why the link cannot be used: the broker acts no more, it has expired, or its lot has gone on. None when it can."""
+    if not met.may_act:
+        return Forbidden(
+            "the worker has ended the consent to act for them",
+            field="token",
+            accepted="the worker's own link",
+        )
     if met.now >= found.expires_at:
-        raise TooLate(
+        return TooLate(
             f"the link has expired at {found.expires_at.isoformat()}",
             field="token",
             accepted="the link of a newer notice, or signing in",
         )
-    require_timely(found, met.path.phase, met.course)
+    return outdated(found, met.path.phase, met.course)
 
 
 def _view(found: Tap, met: Tapped, *, done: bool) -> TapView:

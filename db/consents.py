@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from sqlalchemy import func, select, text
+from sqlalchemy import ColumnElement, exists, func, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from db.tables import BrokerConsent
+from db.tables import BrokerConsent, Lot
 
 Which = Literal["worker", "broker"]
 
@@ -38,7 +38,7 @@ async def give(
 
 
 async def end(session: AsyncSession, consent_id: str) -> BrokerConsent:
-    """Nothing new begins with it from now on; ending it again changes nothing."""
+    """The broker does nothing more with it from now on; ending it again changes nothing."""
     row = await session.get_one(BrokerConsent, consent_id, with_for_update=True)
     if row.ended_at is None:
         row.ended_at = await session.scalar(select(func.now()))
@@ -52,7 +52,7 @@ async def consent(session: AsyncSession, consent_id: str) -> BrokerConsent | Non
 
 
 async def stands(session: AsyncSession, broker_id: str, worker_id: str) -> bool:
-    """Whether the broker may take work on for the worker now.
+    """Whether the broker may act for the worker now.
 
     The consent cannot be ended before the transaction is: work that begins meanwhile begins under it.
     """
@@ -66,6 +66,15 @@ async def stands(session: AsyncSession, broker_id: str, worker_id: str) -> bool:
         .with_for_update(read=True)
     )
     return found is not None
+
+
+def stands_for_lot() -> ColumnElement[bool]:
+    """Of a lot: whether its broker may act on it now."""
+    return exists().where(
+        BrokerConsent.broker_id == Lot.broker_id,
+        BrokerConsent.worker_id == Lot.maker_id,
+        BrokerConsent.ended_at.is_(None),
+    )
 
 
 async def page(

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import and_, exists, func, or_, select, text
+from sqlalchemy import exists, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from db import inbox, lot_rows
+from db import inbox, lot_rows, parcels
 from db.tables import InboxRow, Lot, Path, ProductionOrder, Sale
 from domain.deadlines import Deadline
 from domain.errors import InvalidInput
-from domain.lot import FINAL, Event, Parcel, Phase
+from domain.lot import Event, Parcel, Phase
 from domain.lot_deadlines import Clock, heard_of
 from domain.lot_moves import Said
 from domain.parcels import LabelPayer, ParcelFact, ParcelScan, ScanKind
@@ -63,11 +63,7 @@ async def require_free(session: AsyncSession, lot_id: str, parcel: Parcel) -> No
     number = parcel.tracking_number
     if number is None:
         return
-    kit = and_(Lot.kit_carrier == parcel.carrier, Lot.kit_tracking == number)
-    goods = and_(Lot.goods_carrier == parcel.carrier, Lot.goods_tracking == number)
-    of_lot = exists().where(
-        Lot.id != lot_id, or_(kit, goods), Path.id == Lot.id, Path.phase.not_in(FINAL)
-    )
+    of_lot = exists().where(Lot.id != lot_id, parcels.of_running_lot(parcel.carrier, number))
     of_sale = exists().where(Sale.carrier == parcel.carrier, Sale.tracking_number == number)
     if await session.scalar(select(or_(of_lot, of_sale))):
         raise InvalidInput(
@@ -81,16 +77,14 @@ async def take(session: AsyncSession, lot_id: str, parcel: Parcel) -> None:
     """The number is this lot's when the transaction ends. Raises InvalidInput when it is another's."""
     if parcel.tracking_number is None:
         return
-    # Two parcels that are sent off at the same moment must not both find the number free.
-    await session.execute(
-        text("SELECT pg_advisory_xact_lock(hashtextextended(:parcel, 0))"),
-        {"parcel": f"{parcel.carrier}/{parcel.tracking_number}"},
-    )
+    await parcels.hold(session, parcel.carrier, parcel.tracking_number)
     await require_free(session, lot_id, parcel)
     # Else the scans of the kit would prove that goods were sent, and those of goods that mended ones were.
-    kit = and_(Lot.kit_carrier == parcel.carrier, Lot.kit_tracking == parcel.tracking_number)
-    goods = and_(Lot.goods_carrier == parcel.carrier, Lot.goods_tracking == parcel.tracking_number)
-    if await session.scalar(select(exists().where(Lot.id == lot_id, or_(kit, goods)))):
+    own = or_(
+        parcels.is_kit(parcel.carrier, parcel.tracking_number),
+        parcels.is_goods(parcel.carrier, parcel.tracking_number),
+    )
+    if await session.scalar(select(exists().where(Lot.id == lot_id, own))):
         raise InvalidInput(
             "an earlier parcel of this lot had this tracking number",
             field="tracking_number",
@@ -99,12 +93,15 @@ async def take(session: AsyncSession, lot_id: str, parcel: Parcel) -> None:
 
 
 async def _lot_of(session: AsyncSession, carrier: str, number: str) -> Lot | None:
-    """The newest lot whose kit or goods travel under the number."""
-    kit = and_(Lot.kit_carrier == carrier, Lot.kit_tracking == number)
-    goods = and_(Lot.goods_carrier == carrier, Lot.goods_tracking == number)
-    found: Lot | None = await session.scalar(
-        select(Lot).where(or_(kit, goods)).order_by(Lot.id.desc()).limit(1)
+    """The lot that waits for the parcel of this number, else the newest one that had it for its kit or goods."""
+    query = (
+        select(Lot)
+        .join(Path, Path.id == Lot.id)
+        .where(or_(parcels.is_kit(carrier, number), parcels.is_goods(carrier, number)))
+        .order_by(parcels.is_on_the_way(carrier, number).desc().nulls_last(), Lot.id.desc())
+        .limit(1)
     )
+    found: Lot | None = await session.scalar(query)
     return found
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import func, insert, not_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from db.tables import Lot, MaterialMove, Path, ProductionOrder
 from domain.errors import NotFound
-from domain.lot import FINAL, Course, Event, Flow, HandIn, Parcel
+from domain.lot import FINAL, Course, Event, Flow, HandIn, Parcel, Phase
 from domain.materials import Movement, Place
 from domain.production import Units
 
@@ -167,15 +168,34 @@ async def is_sample_known(session: AsyncSession, order_id: str, maker_id: str) -
     return found is not None
 
 
-async def running_lots(session: AsyncSession, order_id: str, maker_id: str) -> int:
-    """How many lots of the order the maker has running."""
-    found = await session.scalar(
-        select(func.count())
-        .select_from(Lot)
-        .join(Path, Path.id == Lot.id)
-        .where(Lot.order_id == order_id, Lot.maker_id == maker_id, Path.phase.not_in(FINAL))
-    )
-    return int(found or 0)
+@dataclass(frozen=True)
+class Taken:
+    """How many lots of one order a maker has, or had."""
+
+    running: int
+    abandoned: int
+    samples_open: int
+    """Of the running ones: those whose sample nobody has approved yet."""
+    samples_refused: int
+
+
+async def taken(session: AsyncSession, order_id: str, maker_id: str) -> Taken:
+    """What a maker has taken on of an order so far."""
+    ended = Path.phase.in_(FINAL)
+    row = (
+        await session.execute(
+            select(
+                func.count().filter(not_(ended)),
+                func.count().filter(Path.phase == Phase.ABANDONED),
+                func.count().filter(Path.phase.in_((Phase.SAMPLE, Phase.SAMPLE_REVIEW))),
+                func.count().filter(Lot.end_reason == Event.SAMPLE_REFUSED),
+            )
+            .select_from(Lot)
+            .join(Path, Path.id == Lot.id)
+            .where(Lot.order_id == order_id, Lot.maker_id == maker_id)
+        )
+    ).one()
+    return Taken(*row)
 
 
 # Materials.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -10,12 +10,15 @@ from sqlalchemy import func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from db import consents, juries
 from db.lot_rows import hand_in_of
-from db.tables import Lot, Notice, NoticeWish, Path, ProductionOrder, User
+from db.tables import Inspection, Lot, Notice, NoticeWish, Path, ProductionOrder, User
+from domain.asked import Ask, Asks, Side, asked, asking
 from domain.deadlines import Deadline
+from domain.inspection import jury_seconds
 from domain.lot import Course, Event, Moved
 from domain.notice_policy import NoticePolicy
-from domain.notices import concerns, does_of, facts_of, notice
+from domain.notices import LotFacts, concerns, does_of, facts_of, link_ends, notice
 from domain.plain import Language, Reader
 from domain.production import ProductionTerms
 from domain.taps import Tap, tap
@@ -34,14 +37,14 @@ async def of_lot(
     key: str,
     at: datetime,
 ) -> None:
-    """Tells the maker of a lot what a transition means for them, and the broker who acts for them.
+    """Tells the maker of a lot what a transition means for them, and the broker who acts for them; and the others.
 
     In the transaction of the transition. `key` is the transition's, `timers` are the lot's from now on.
     """
     if not concerns(event):
         return
     facts = facts_of(terms, row.units, event, moved, timers, hand_in_of(row), at)
-    expires_at = at + timedelta(seconds=terms.policy.tap_seconds)
+    expires_at = link_ends(timers, at, terms.policy)
     readers = await _readers(session, row)
     for user_id, reader in readers.items():
         taps = [
@@ -56,6 +59,59 @@ async def of_lot(
             language=reader.language,
             words=notice(facts, reader),
             taps=taps,
+        )
+    await _ask_others(session, row, terms, facts, key=key, at=at)
+
+
+async def _ask_others(
+    session: AsyncSession,
+    row: Lot,
+    terms: ProductionTerms,
+    facts: LotFacts,
+    *,
+    key: str,
+    at: datetime,
+) -> None:
+    """Tells requester, inspector and jurors what they have to do now."""
+    found = asked(facts, certified=terms.certifier_id is not None)
+    told = {Side.REQUESTER: terms.requester_id, Side.CERTIFIER: terms.certifier_id}
+    asks = {person: found[side] for side, person in told.items() if person and side in found}
+    jury = await juries.of_lot(session, row.id) if Side.JUROR in found and row.ballot_id else None
+    if jury is not None:
+        voting, _ = jury_seconds(terms.policy)
+        by = at + timedelta(seconds=voting)
+        vote = found[Side.JUROR].model_copy(update={"by": by})
+        asks |= dict.fromkeys(jury.jurors, vote)
+    await _ask(session, row.id, asks, key)
+
+
+async def ask_second_look(session: AsyncSession, named: Inspection) -> None:
+    """Tells the second inspector of an appeal that they were named, in the transaction that names them."""
+    lot = await session.get_one(Lot, named.lot_id)
+    order = await session.get_one(ProductionOrder, lot.order_id)
+    ask = Ask(
+        asks=Asks.SECOND_LOOK,
+        title=order.title,
+        units=lot.units,
+        count=named.units,
+        by=named.due_at,
+    )
+    await _ask(session, lot.id, {named.inspector_id: ask}, named.id)
+
+
+async def _ask(session: AsyncSession, lot_id: str, asks: Mapping[str, Ask], key: str) -> None:
+    """One notice for each person."""
+    wishes = await session.scalars(select(NoticeWish).where(NoticeWish.user_id.in_(asks)))
+    readers = {wish.user_id: _reader(wish) for wish in wishes}
+    for user_id, ask in asks.items():
+        reader = readers.get(user_id, _DEFAULT)
+        await say(
+            session,
+            key=f"{key}/{user_id}",
+            user_id=user_id,
+            path_id=lot_id,
+            language=reader.language,
+            words=asking(ask, reader),
         )
 
 
@@ -85,8 +141,11 @@ async def say(
 
 
 async def _readers(session: AsyncSession, row: Lot) -> dict[str, Reader]:
-    """The maker and, if there is one, the broker."""
-    people = {row.maker_id, row.broker_id or row.maker_id}
+    """The maker and, if there is one whom they still let act, the broker."""
+    broker_id = row.broker_id
+    if broker_id is not None and not await consents.stands(session, broker_id, row.maker_id):
+        broker_id = None
+    people = {row.maker_id, broker_id or row.maker_id}
     found = await session.execute(
         select(User.id, User.display_name, NoticeWish)
         .outerjoin(NoticeWish, NoticeWish.user_id == User.id)
@@ -97,10 +156,8 @@ async def _readers(session: AsyncSession, row: Lot) -> dict[str, Reader]:
     for user_id, name, wish in found:
         names[user_id] = name
         readers[user_id] = _reader(wish)
-    if row.broker_id is not None and row.broker_id != row.maker_id:
-        readers[row.broker_id] = readers[row.broker_id].model_copy(
-            update={"acts_for": names[row.maker_id]}
-        )
+    if broker_id is not None and broker_id != row.maker_id:
+        readers[broker_id] = readers[broker_id].model_copy(update={"acts_for": names[row.maker_id]})
     return readers
 
 
@@ -160,6 +217,8 @@ class Tapped:
     course: Course
     reader: Reader
     """Who was sent the link."""
+    may_act: bool
+    """Of a broker: whether the maker still lets them act."""
     now: datetime
     """By the database's clock."""
 
@@ -182,13 +241,14 @@ async def tapped(session: AsyncSession, found: Tap) -> Tapped | None:
     if row is None:
         return None
     lot, path, title, now = row
-    told = lot.broker_id if found.by_broker and lot.broker_id else lot.maker_id
+    broker_id = lot.broker_id if found.by_broker else None
     return Tapped(
         lot=lot,
         path=path,
         title=title,
         course=Course.model_validate(lot.course),
-        reader=await reader_of(session, told),
+        reader=await reader_of(session, broker_id or lot.maker_id),
+        may_act=broker_id is None or await consents.stands(session, broker_id, lot.maker_id),
         now=now,
     )
 

@@ -7,7 +7,7 @@ import json
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from db import inbox, lot_parcels
+from db import inbox, lot_parcels, parcels
 from db.tables import Chargeback, InboxRow, Path, Payment, Payout, Refund, Sale
 from domain.cases import ChargebackCase, PaymentCase, PayoutCase, RefundCase
 from domain.deadlines import Deadline
@@ -174,7 +174,7 @@ async def _parcel(session: AsyncSession, row: InboxRow) -> Tell | None:
     sale = await session.scalar(
         select(Sale).where(Sale.carrier == carrier, Sale.tracking_number == scan.tracking_number)
     )
-    if sale is None:
+    if sale is None or not await _is_sales(session, sale, carrier, scan):
         return await lot_parcels.heard(session, row, carrier, scan)
     path = await session.get_one(Path, sale.id, with_for_update=True)
     row.subject = sale.id
@@ -191,6 +191,14 @@ async def _parcel(session: AsyncSession, row: InboxRow) -> Tell | None:
     row.status = "consumed"
     row.consumed_at = await session.scalar(select(func.now()))
     return None
+
+
+async def _is_sales(session: AsyncSession, sale: Sale, carrier: str, scan: ParcelScan) -> bool:
+    """Whether the scan is about the sale's parcel: of two paths with this number the one whose parcel is on its way."""
+    phase = await session.scalar(select(Path.phase).where(Path.id == sale.id))
+    return phase == Phase.SHIPPED or not await parcels.a_lot_waits(
+        session, carrier, scan.tracking_number
+    )
 
 
 async def _note_scan(session: AsyncSession, path: Path, sale: Sale, scan: ParcelScan) -> None:

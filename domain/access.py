@@ -39,7 +39,9 @@ class Relation(StrEnum):
     APPROVER = "approver"
     """Decides on the spendings of the match call."""
     MAKER = "maker"
-    """Has claimed the lot, or acts as broker for who has; of an order, has any lot of it."""
+    """Has claimed the lot, or acts for who has, with their consent; of an order, has any lot of it."""
+    BROKER = "broker"
+    """Has claimed the lot for its maker, whose consent may have ended since."""
     REQUESTER = "requester"
     """Ordered what the lot is made for."""
     INSPECTOR = "inspector"
@@ -151,6 +153,7 @@ class Action(StrEnum):
     LOT_VIEW = "lot.view"
     LOT_MAKE = "lot.make"
     LOT_SUPPLY = "lot.supply"
+    LOT_RECEIVE = "lot.receive"
     LOT_RULE = "lot.rule"
     INSPECTION_VIEW = "inspection.view"
     INSPECTION_DECIDE = "inspection.decide"
@@ -163,7 +166,7 @@ _OP, _AD = Relation.OPERATOR, Relation.ADMIN
 _I, _C, _BID = Relation.INITIATOR, Relation.CREATOR, Relation.BIDDER
 _BACK = Relation.BACKER
 _MK, _RQ, _INS = Relation.MAKER, Relation.REQUESTER, Relation.INSPECTOR
-_JUR = Relation.JUROR
+_JUR, _BRK = Relation.JUROR, Relation.BROKER
 
 POLICY: dict[Action, frozenset[Relation]] = {
     Action.PROFILE_EDIT: frozenset({_O}),
@@ -187,7 +190,9 @@ POLICY: dict[Action, frozenset[Relation]] = {
     Action.PAYOUT_REQUEST: frozenset({_M}),
     Action.PAYOUT_VIEW: frozenset({_O, _OP}),
     Action.BALANCE_VIEW: frozenset({_O, _OP}),
-    Action.PATH_STATEMENT_VIEW: frozenset({_B, _S, _I, _C, _BID, Relation.APPROVER, _MK, _RQ, _OP}),
+    Action.PATH_STATEMENT_VIEW: frozenset(
+        {_B, _S, _I, _C, _BID, Relation.APPROVER, _MK, _BRK, _RQ, _OP}
+    ),
     Action.LEDGER_VIEW: frozenset({_OP}),
     Action.USER_VERIFY: frozenset({_OP}),
     Action.USER_FREEZE: frozenset({_OP}),
@@ -258,11 +263,12 @@ POLICY: dict[Action, frozenset[Relation]] = {
     Action.PRODUCTION_FUND: frozenset({_I}),
     Action.PRODUCTION_STOP: frozenset({_I, _OP}),
     Action.LOT_CLAIM: frozenset({_M}),
-    Action.LOT_VIEW: frozenset({_MK, _RQ, _INS, _JUR, _OP}),
+    Action.LOT_VIEW: frozenset({_MK, _BRK, _RQ, _INS, _JUR, _OP}),
     Action.LOT_MAKE: frozenset({_MK}),
     Action.LOT_SUPPLY: frozenset({_RQ}),
+    Action.LOT_RECEIVE: frozenset({_INS, _RQ}),
     Action.LOT_RULE: frozenset({_OP}),
-    Action.INSPECTION_VIEW: frozenset({_MK, _RQ, _INS, _JUR, _OP}),
+    Action.INSPECTION_VIEW: frozenset({_MK, _BRK, _RQ, _INS, _JUR, _OP}),
     Action.INSPECTION_DECIDE: frozenset({_INS}),
     Action.SERIES_RESUME: frozenset({_M}),
     Action.CONSENT_GIVE: frozenset({_M}),

@@ -8,16 +8,16 @@ their own, and the text says which.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
-from typing import NamedTuple
+from datetime import datetime, timedelta
 
 from domain.deadlines import Deadline
 from domain.lot import Course, Event, Flow, HandIn, Moved, Phase
 from domain.lot_deadlines import ABANDONMENT
 from domain.lot_postings import commission
 from domain.model import Instant, Message
-from domain.plain import Language, Reader, in_money, short, until
+from domain.plain import Both, Language, Reader, in_money, lot_named, until
 from domain.production import ProductionTerms
+from domain.production_policy import ProductionPolicy
 from domain.taps import Does
 
 MOST_ZH, MOST_EN = 140, 300
@@ -76,208 +76,198 @@ class SentNotices(Message):
     given_up: int = 0
 
 
-class _Both(NamedTuple):
-    zh: str
-    en: str
-
-    def in_(self, language: Language) -> str:
-        return self.zh if language is Language.ZH else self.en
-
-
 _NOT_ENDED = "Otherwise it all goes on."
-HAPPENED: dict[Event, _Both] = {
-    Event.CLAIMED: _Both("接单成功。", "The lot is yours."),
-    Event.SAMPLE_SENT: _Both("样品已交上。", "Your sample is handed in."),
-    Event.SAMPLE_APPROVED: _Both("样品通过了。", "Your sample is approved."),
-    Event.SAMPLE_SILENCE: _Both(
+HAPPENED: dict[Event, Both] = {
+    Event.CLAIMED: Both("接单成功。", "The lot is yours."),
+    Event.SAMPLE_SENT: Both("样品已交上。", "Your sample is handed in."),
+    Event.SAMPLE_APPROVED: Both("样品通过了。", "Your sample is approved."),
+    Event.SAMPLE_SILENCE: Both(
         "买方没按时看样品，按通过算。",
         "No word about your sample in time: it counts as approved.",
     ),
-    Event.SAMPLE_REFUSED: _Both(
+    Event.SAMPLE_REFUSED: Both(
         "样品没通过，这批活结束。", "Your sample was not approved. The lot is over."
     ),
-    Event.SAMPLE_LAPSED: _Both(
+    Event.SAMPLE_LAPSED: Both(
         "样品没按时交，这批活转给别人了。",
         "No sample came in time. The lot is over, and others can take it.",
     ),
-    Event.DEPOSIT_PAID: _Both("押金收到了。", "Your deposit has arrived."),
-    Event.DEPOSIT_UNPAID: _Both(
+    Event.DEPOSIT_PAID: Both("押金收到了。", "Your deposit has arrived."),
+    Event.DEPOSIT_UNPAID: Both(
         "押金没有付，这批活转给别人了。",
         "The deposit was not paid. The lot is over, and others can take it.",
     ),
-    Event.WITHDRAWN: _Both("您已退出，这批活结束。", "You have stepped back. The lot is over."),
-    Event.CALLED_OFF: _Both(
+    Event.WITHDRAWN: Both("您已退出，这批活结束。", "You have stepped back. The lot is over."),
+    Event.CALLED_OFF: Both(
         "平台取消了这批活，不怪您。",
         "The platform has called the lot off. It is not your fault.",
     ),
-    Event.DEPOSIT_LOST: _Both(
+    Event.DEPOSIT_LOST: Both(
         "您的银行把押金收回去了，其余照旧。",
         f"Your bank has taken the deposit back. {_NOT_ENDED}",
     ),
-    Event.KIT_SENT: _Both("材料已寄出。", "The materials are on their way."),
-    Event.KIT_NOT_SENT: _Both(
+    Event.KIT_SENT: Both("材料已寄出。", "The materials are on their way."),
+    Event.KIT_NOT_SENT: Both(
         "买方没按时寄材料，这批活取消，不怪您。",
         "The materials were not sent in time. The lot is cancelled. It is not your fault.",
     ),
-    Event.KIT_RECEIVED: _Both("材料收到了。", "You have the materials."),
-    Event.KIT_LOST: _Both(
+    Event.KIT_RECEIVED: Both("材料收到了。", "You have the materials."),
+    Event.KIT_LOST: Both(
         "材料在路上丢了，不怪您。", "The materials got lost. It is not your fault."
     ),
-    Event.KIT_CONTESTED: _Both(
+    Event.KIT_CONTESTED: Both(
         "您说材料不对，我们记下了，先别做。",
         "We have noted that the materials are not as promised. Wait with the work.",
     ),
-    Event.CONTEST_ADMITTED: _Both(
+    Event.CONTEST_ADMITTED: Both(
         "买方承认材料不对，不怪您。",
         "The requester agrees that the materials are not as promised. It is not your fault.",
     ),
-    Event.KIT_RULED: _Both("材料的事有结果了。", "The question of your materials is decided."),
-    Event.CONTEST_LAPSED: _Both(
+    Event.KIT_RULED: Both("材料的事有结果了。", "The question of your materials is decided."),
+    Event.CONTEST_LAPSED: Both(
         "材料的事没人按时处理，算您对，这批活取消。",
         "Nobody decided about the materials in time, so your word counts. The lot is cancelled.",
     ),
-    Event.SILENT: _Both(
+    Event.SILENT: Both(
         "有些日子没您的消息了，活还在做吗？", "We have not heard from you. Are you still working?"
     ),
-    Event.OVERDUE: _Both("交货时间已过。", "The goods are overdue."),
-    Event.EXTENDED: _Both("交货时间改了。", "You have another date for sending."),
-    Event.ABANDONED: _Both(
+    Event.OVERDUE: Both("交货时间已过。", "The goods are overdue."),
+    Event.EXTENDED: Both("交货时间改了。", "You have another date for sending."),
+    Event.ABANDONED: Both(
         "一直没寄出，这批活结束。", "Nothing was sent for too long. The lot is over."
     ),
-    Event.GOODS_SENT: _Both("成品已寄出。", "Your goods are on their way."),
-    Event.GOODS_RECEIVED: _Both("东西寄到了。", "What you sent has arrived."),
-    Event.GOODS_LOST: _Both("成品在路上丢了。", "Your goods got lost on their way."),
-    Event.GOODS_DENIED: _Both(
+    Event.GOODS_SENT: Both("成品已寄出。", "Your goods are on their way."),
+    Event.GOODS_RECEIVED: Both("东西寄到了。", "What you sent has arrived."),
+    Event.GOODS_LOST: Both("成品在路上丢了。", "Your goods got lost on their way."),
+    Event.GOODS_DENIED: Both(
         "买方说没收到您寄的东西。", "The requester says that your goods have never come."
     ),
-    Event.INSPECTED: _Both("验收完：合格{accepted}件。", "Inspected: {accepted} accepted."),
-    Event.INSPECTION_LAPSED: _Both(
+    Event.INSPECTED: Both("验收完：合格{accepted}件。", "Inspected: {accepted} accepted."),
+    Event.INSPECTION_LAPSED: Both(
         "没按时验收，{accepted}件全算合格。",
         "Nobody inspected in time, so all {accepted} units are accepted.",
     ),
-    Event.REWORK_LAPSED: _Both(
+    Event.REWORK_LAPSED: Both(
         "要修的没按时寄回，这些件没有工钱。",
         "The units to be mended were not sent in time. They are not paid.",
     ),
-    Event.APPEALED: _Both("申诉收到了。", "We have your appeal."),
-    Event.APPEAL_WAIVED: _Both("您同意了验收结果。", "You have agreed with the inspection."),
-    Event.APPEAL_OVER: _Both(
+    Event.APPEALED: Both("申诉收到了。", "We have your appeal."),
+    Event.APPEAL_WAIVED: Both("您同意了验收结果。", "You have agreed with the inspection."),
+    Event.APPEAL_OVER: Both(
         "申诉时间已过，验收结果不变。", "The time for an appeal is over. The inspection stands."
     ),
-    Event.RULED: _Both(
+    Event.RULED: Both(
         "申诉有结果：又有{accepted}件算合格。",
         "Your appeal is decided: {accepted} more units are accepted.",
     ),
-    Event.RULING_LAPSED: _Both(
+    Event.RULING_LAPSED: Both(
         "申诉没人按时处理，算您对：{accepted}件合格。",
         "Nobody decided your appeal in time, so it is granted: {accepted} units are accepted.",
     ),
 }
 """What has happened. Not a word about a heartbeat: the maker has just given it."""
 
-_ENDED_BY_BANK = _Both(
+_ENDED_BY_BANK = Both(
     "您的银行把押金收回去了，这批活结束。",
     "Your bank has taken the deposit back. The lot is over.",
 )
-_APPEAL_LOST = _Both(
+_APPEAL_LOST = Both(
     "申诉有结果：没有更多件算合格。", "Your appeal is decided: no more units are accepted."
 )
-_NOT_COVERED = _Both(
+_NOT_COVERED = Both(
     "没用平台运单，这次赔不了。", "They did not travel under our label, so we cannot pay for them."
 )
-_OVERDUE = _Both(
+_OVERDUE = Both(
     "请在{by}寄出，不然这批活就没了。最多可得{earn}。",
     "Send them {by}, or the lot is over. You can earn up to {earn}.",
 )
-_EARN = _Both("全部合格可得{earn}。", "You earn {earn} if all are accepted.")
+_EARN = Both("全部合格可得{earn}。", "You earn {earn} if all are accepted.")
 
-NEXT: dict[Phase, _Both] = {
-    Phase.SAMPLE: _Both(
+NEXT: dict[Phase, Both] = {
+    Phase.SAMPLE: Both(
         f"请在{{by}}做一件样品交上来，样品费{{sample_fee}}。{_EARN.zh}",
         f"Show one sample {{by}}. You get {{sample_fee}} for it. {_EARN.en}",
     ),
-    Phase.SAMPLE_REVIEW: _Both(
+    Phase.SAMPLE_REVIEW: Both(
         "买方会在{by}看，到时没看算通过。样品费{sample_fee}照付。",
         "It is looked at {by}, else it counts as approved. You get {sample_fee} for it either way.",
     ),
-    Phase.KIT_RESERVED: _Both(
+    Phase.KIT_RESERVED: Both(
         f"请在{{by}}付押金{{deposit}}，料用好了就退。{_EARN.zh}",
         f"Pay the deposit of {{deposit}} {{by}}; you get it back for good work. {_EARN.en}",
     ),
-    Phase.KIT_PAID: _Both(
+    Phase.KIT_PAID: Both(
         f"请等着，材料会在{{by}}寄出，不寄就取消，付过的押金退您。{_EARN.zh}",
         f"Please wait: the materials are sent {{by}}, else it is off and a deposit comes back. {_EARN.en}",
     ),
-    Phase.KIT_SHIPPED: _Both(
+    Phase.KIT_SHIPPED: Both(
         f"收到后请告诉我们，从那时起算时间。{_EARN.zh}",
         f"Tell us when they are there: your time begins then. {_EARN.en}",
     ),
-    Phase.MAKING: _Both(
-        f"请在{{by}}做好寄出。{_EARN.zh}", f"Make and send them {{by}}. {_EARN.en}"
-    ),
-    Phase.KIT_CONTESTED: _Both(
+    Phase.MAKING: Both(f"请在{{by}}做好寄出。{_EARN.zh}", f"Make and send them {{by}}. {_EARN.en}"),
+    Phase.KIT_CONTESTED: Both(
         "会在{by}有结果，没结果就取消，押金退您。",
         "It is decided {by}, else the lot is cancelled and a deposit comes back.",
     ),
-    Phase.RETURN_SHIPPED: _Both(
+    Phase.RETURN_SHIPPED: Both(
         f"到货就验收，合格的马上算钱。{_EARN.zh}",
         f"They are inspected when they arrive, and what is good is paid at once. {_EARN.en}",
     ),
-    Phase.INSPECTING: _Both(
+    Phase.INSPECTING: Both(
         f"会在{{by}}验收，到时没验全算合格。{_EARN.zh}",
         f"They are inspected {{by}}, else all are accepted. {_EARN.en}",
     ),
-    Phase.DECIDED: _Both(
+    Phase.DECIDED: Both(
         "{rejected}件不合格，没有工钱。不服请在{by}申诉。",
         "{rejected} are rejected and not paid. If that is wrong, appeal {by}.",
     ),
-    Phase.REWORK: _Both(
+    Phase.REWORK: Both(
         "{in_rework}件要修，请在{by}修好寄回，全合格再得{earn}。",
         "{in_rework} have to be mended: send them {by}. You earn {earn} more if all are accepted.",
     ),
-    Phase.APPEALED: _Both(
+    Phase.APPEALED: Both(
         "会在{by}有结果，没结果算您对，可得{earn}。",
         "It is decided {by}, else it is granted. You can earn {earn}.",
     ),
-    Phase.SETTLED: _Both("这批活结清了。", "The lot is settled."),
+    Phase.SETTLED: Both("这批活结清了。", "The lot is settled."),
 }
 """What comes next; nothing when the lot has ended without goods."""
 
-_NOT_BACK = _Both(
+_NOT_BACK = Both(
     "{not_returned}件没用的材料说没收到，押金不退。不服请在{by}申诉。",
     "Unused materials of {not_returned} units did not come back, it is said. If that is wrong, appeal {by}.",
 )
-_NEVER_CAME = _Both(
+_NEVER_CAME = Both(
     "会在{by}有结果；没结果的话，没收到的东西没有工钱。",
     "It is decided {by}; else what never came is not paid.",
 )
-_SAYS: dict[Does, _Both] = {
-    Does.KIT_RECEIVED: _Both("材料收到了请点", "Materials are here:"),
-    Does.WORKING: _Both("还在做请点", "Still working:"),
-    Does.ALL_SENT: _Both("全部寄出了请点", "All is sent:"),
-    Does.AGREED: _Both("同意验收结果请点", "I agree with the inspection:"),
+_SAYS: dict[Does, Both] = {
+    Does.KIT_RECEIVED: Both("材料收到了请点", "Materials are here:"),
+    Does.WORKING: Both("还在做请点", "Still working:"),
+    Does.ALL_SENT: Both("全部寄出了请点", "All is sent:"),
+    Does.AGREED: Both("同意验收结果请点", "I agree with the inspection:"),
 }
-_WOULD: dict[Does, _Both] = {
-    Does.KIT_RECEIVED: _Both(
+_WOULD: dict[Does, Both] = {
+    Does.KIT_RECEIVED: Both(
         "{lot}按下确认，就是说材料您收到了。做好寄出的时间从现在算起。",
         "{lot}If you confirm, you say that the materials are there. Your time for making begins now.",
     ),
-    Does.WORKING: _Both(
+    Does.WORKING: Both(
         "{lot}按下确认，就是说活还在做。",
         "{lot}If you confirm, you say that you are still working.",
     ),
-    Does.ALL_SENT: _Both(
+    Does.ALL_SENT: Both(
         "{lot}按下确认，就是说{made}件全部做好寄出了，没有运单号。没有运单号，路上丢了平台不赔；有运单号请在网上填。",
         "{lot}If you confirm, you say that all {made} units are made and sent, without a tracking number. "
         "What gets lost without one is not paid for; with one, send it on the web instead.",
     ),
-    Does.AGREED: _Both(
+    Does.AGREED: Both(
         "{lot}按下确认，就是同意{rejected}件不合格、不申诉。这批活马上结清。",
         "{lot}If you confirm, you agree that {rejected} units are rejected, and do not appeal. "
         "The lot is settled at once.",
     ),
 }
-_DONE = _Both("{lot}记下了，谢谢。", "{lot}It is noted. Thank you.")
+_DONE = Both("{lot}记下了，谢谢。", "{lot}It is noted. Thank you.")
 
 
 def facts_of(
@@ -307,7 +297,7 @@ def facts_of(
         earn=gross - commission(terms, gross),
         deposit=units * terms.deposit,
         sample_fee=terms.sample_fee or 0,
-        by=course.due_at if phase is Phase.MAKING and not late else _ends(timers),
+        by=course.due_at if phase is Phase.MAKING and not late else step_ends(timers),
         late=late,
     )
 
@@ -328,10 +318,16 @@ def _at_stake(course: Course, phase: Phase, hand_in: HandIn | None) -> int:
             return course.units
 
 
-def _ends(timers: Sequence[Deadline]) -> datetime | None:
-    """When the phase ends: of several timers the one that ends it."""
+def step_ends(timers: Sequence[Deadline]) -> datetime | None:
+    """When the phase ends: of several timers the one that ends it. None when nothing but a person ends it."""
     own = {each.name: each.due_at for each in timers if not each.subject.startswith("ref_")}
     return own.get(ABANDONMENT) or next(iter(own.values()), None)
+
+
+def link_ends(timers: Sequence[Deadline], at: datetime, policy: ProductionPolicy) -> datetime:
+    """Until when a link works that is sent now: as long as its step lasts, but not for ever."""
+    latest = at + timedelta(seconds=policy.tap_seconds)
+    return min(latest, step_ends(timers) or latest)
 
 
 def does_of(facts: LotFacts) -> tuple[Does, ...]:
@@ -373,7 +369,7 @@ def _composed(facts: LotFacts, reader: Reader, letters: int, *, in_detail: bool)
     language = reader.language
     values = _values(facts, reader)
     parts = [
-        _lot(facts.title, facts.units, reader, letters),
+        lot_named(facts.title, facts.units, reader, letters),
         _happened(facts).in_(language).format(**values),
         _paid(facts, language, in_detail=in_detail),
         _next(facts).in_(language).format(**values),
@@ -383,25 +379,25 @@ def _composed(facts: LotFacts, reader: Reader, letters: int, *, in_detail: bool)
     return " ".join(part.strip() for part in parts if part)
 
 
-def _happened(facts: LotFacts) -> _Both:
+def _happened(facts: LotFacts) -> Both:
     if facts.event is Event.DEPOSIT_LOST and facts.phase is Phase.LAPSED:
         return _ENDED_BY_BANK
     if facts.event is Event.RULED and not facts.flow.accepted:
         return _APPEAL_LOST
     if facts.event is Event.GOODS_LOST and not facts.flow.protected:
         lost = HAPPENED[Event.GOODS_LOST]
-        return _Both(lost.zh + _NOT_COVERED.zh, f"{lost.en} {_NOT_COVERED.en}")
+        return Both(lost.zh + _NOT_COVERED.zh, f"{lost.en} {_NOT_COVERED.en}")
     return HAPPENED[facts.event]
 
 
-def _next(facts: LotFacts) -> _Both:
+def _next(facts: LotFacts) -> Both:
     if facts.late:
         return _OVERDUE
     if facts.phase is Phase.DECIDED and not facts.course.rejected:
         return _NOT_BACK
     if facts.phase is Phase.APPEALED and (facts.course.gone or not facts.course.arrived):
         return _NEVER_CAME
-    return NEXT.get(facts.phase, _Both("", ""))
+    return NEXT.get(facts.phase, Both("", ""))
 
 
 def _values(facts: LotFacts, reader: Reader) -> dict[str, str | int]:
@@ -423,15 +419,15 @@ def _values(facts: LotFacts, reader: Reader) -> dict[str, str | int]:
 def _paid(facts: LotFacts, language: Language, *, in_detail: bool) -> str:
     flow = facts.flow
     fee = facts.event is not Event.GOODS_RECEIVED and not facts.course.made
-    freight = _Both("样品费", "sample") if fee else _Both("运费", "freight")
+    freight = Both("样品费", "sample") if fee else Both("运费", "freight")
     back = 0 if flow.deposit_refunded else flow.deposit_back
     listed = [
         (words.in_(language), amount)
         for words, amount in (
-            (_Both("工钱", "wages"), facts.wages),
-            (_Both("平台赔付", "for what was lost"), flow.protected),
+            (Both("工钱", "wages"), facts.wages),
+            (Both("平台赔付", "for what was lost"), flow.protected),
             (freight, flow.freight),
-            (_Both("退押金", "deposit back"), back),
+            (Both("退押金", "deposit back"), back),
         )
         if amount
     ]
@@ -446,12 +442,12 @@ def _paid(facts: LotFacts, language: Language, *, in_detail: bool) -> str:
         if language is Language.EN:
             several = ", ".join(f"{words} {money(amount)}" for words, amount in listed)
         told = several if in_detail else total
-        found.append(_Both("已给您{0}。", "Paid to you: {0}.").in_(language).format(told))
+        found.append(Both("已给您{0}。", "Paid to you: {0}.").in_(language).format(told))
     if flow.deposit_refunded and flow.deposit_back:
-        way = _Both("押金{0}原路退回。", "Your deposit of {0} goes back the way it came.")
+        way = Both("押金{0}原路退回。", "Your deposit of {0} goes back the way it came.")
         found.append(way.in_(language).format(money(flow.deposit_back)))
     if flow.deposit_kept:
-        kept = _Both("押金{0}赔材料。", "{0} of the deposit pays for materials.")
+        kept = Both("押金{0}赔材料。", "{0} of the deposit pays for materials.")
         found.append(kept.in_(language).format(money(flow.deposit_kept)))
     return ("" if language is Language.ZH else " ").join(found)
 
@@ -474,19 +470,8 @@ def was_done(title: str, units: int, course: Course, reader: Reader) -> str:
     return _tapped(_DONE, title, units, course, reader)
 
 
-def _tapped(words: _Both, title: str, units: int, course: Course, reader: Reader) -> str:
-    lot = _lot(title, units, reader, 12)
+def _tapped(words: Both, title: str, units: int, course: Course, reader: Reader) -> str:
+    lot = lot_named(title, units, reader, 12)
     return words.in_(reader.language).format(
         lot=lot, made=course.in_rework or course.units, rejected=course.rejected
     )
-
-
-def _lot(title: str, units: int, reader: Reader, letters: int) -> str:
-    """Which lot it is about; for a broker, whose."""
-    chinese = reader.language is Language.ZH
-    # Latin letters take half the room.
-    name = short(title, letters if chinese else 2 * letters)
-    who = short(reader.acts_for, letters if chinese else 2 * letters) if reader.acts_for else ""
-    if chinese:
-        return f"{f'代{who}：' if who else ''}《{name}》{units}件："
-    return f"{f'For {who}: ' if who else ''}{units} x “{name}”: "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import datetime, timedelta, timezone
 from enum import StrEnum
+from typing import NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from domain.model import Message
@@ -31,6 +32,17 @@ class Reader(Message):
     """IANA name; None: not known, and told in Beijing time."""
     acts_for: str | None = None
     """Of a broker: the maker's name."""
+
+
+class Both(NamedTuple):
+    """The same in both languages."""
+
+    zh: str
+    en: str
+
+    def in_(self, language: Language) -> str:
+        """The words in one of them."""
+        return self.zh if language is Language.ZH else self.en
 
 
 def until(at: datetime | None, reader: Reader) -> str:
@@ -76,3 +88,14 @@ def short(text: str, letters: int) -> str:
     """The beginning of what somebody else has written, in which no phone finds a link."""
     plain = " ".join(re.sub(r"[.。/\\:：@]+(?=\S)", " ", text).split())
     return plain if len(plain) <= letters else f"{plain[: letters - 1].rstrip()}…"
+
+
+def lot_named(title: str, units: int, reader: Reader, letters: int) -> str:
+    """Which lot it is about; for a broker, whose."""
+    chinese = reader.language is Language.ZH
+    # Latin letters take half the room.
+    name = short(title, letters if chinese else 2 * letters)
+    who = short(reader.acts_for, letters if chinese else 2 * letters) if reader.acts_for else ""
+    if chinese:
+        return f"{f'代{who}：' if who else ''}《{name}》{units}件："
+    return f"{f'For {who}: ' if who else ''}{units} x “{name}”: "

@@ -69,8 +69,8 @@ class ProductionPolicy(Message):
     """The platform's commission, taken out of the wages."""
     protection_basis_points: BasisPoints = 2_000
     """Share of the commission that feeds the protection fund."""
-    tap_seconds: Annotated[int, Field(ge=1, le=30 * _DAY)] = 3 * _DAY
-    """How long a link works with which a maker confirms a step by one tap."""
+    tap_seconds: Annotated[int, Field(ge=1, le=90 * _DAY)] = 30 * _DAY
+    """How long a link works at most with which a maker confirms a step by one tap; it ends with its step."""
     grace_seconds: Annotated[int, Field(ge=0, le=300)] = 10
     """How long after the end of the claims those that had arrived in time are still being written down."""
     poll_first_seconds: Annotated[int, Field(ge=1, le=_DAY)] = 30

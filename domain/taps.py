@@ -1,7 +1,8 @@
 """One-tap links: what a maker can say by opening a link and pressing one button, without signing in.
 
 The token carries what it does, for which stay of the lot in its phase, and until when, under an HMAC: nothing of it can
-be changed, and nothing has to be stored. It is a key to one act on one lot, so it is short-lived and works once.
+be changed, and nothing has to be stored. It is a key to one act on one lot: it ends with the step that it is about, and
+works once.
 """
 
 from __future__ import annotations
@@ -88,15 +89,16 @@ def tap(
     )
 
 
-def require_timely(found: Tap, phase: str, course: Course) -> None:
-    """Raises WrongPhase when the lot has gone on since the link was sent."""
+def outdated(found: Tap, phase: str, course: Course) -> WrongPhase | None:
+    """What a link is answered whose lot has gone on since it was sent; None while the lot stays."""
     stays = (course.kits_lost, course.rework_rounds) == (found.kits_lost, found.rework_rounds)
-    if phase != found.phase or not stays:
-        raise WrongPhase(
-            f"the link was for a lot that is {found.phase}, and it is {phase} now",
-            field="phase",
-            accepted="the link of a newer notice",
-        )
+    if phase == found.phase and stays:
+        return None
+    return WrongPhase(
+        f"the link was for a lot that is {found.phase}, and it is {phase} now",
+        field="phase",
+        accepted="the link of a newer notice",
+    )
 
 
 def hand_in_of(course: Course) -> HandIn:

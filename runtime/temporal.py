@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from pydantic import SerializeAsAny
+from temporalio import activity, worker
 from temporalio.api.failure.v1 import Failure
 from temporalio.client import Client, Interceptor
 from temporalio.common import (
@@ -16,7 +17,7 @@ from temporalio.common import (
 )
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.converter import DefaultFailureConverter, PayloadConverter
-from temporalio.exceptions import ApplicationError
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 from temporalio.runtime import Runtime
 from temporalio.service import RPCError, RPCStatusCode
 
@@ -36,12 +37,19 @@ class RefusalDetails(Message):
 
 
 def as_application_error(error: DomainError) -> ApplicationError:
-    """The error as Temporal carries it: type = code; retried only when a part of the platform is down."""
+    """The error as Temporal carries it: type = code; retried only when a part of the platform is down.
+
+    Any other is an answer and no fault: the SDK neither logs it with a traceback nor counts it as a failure.
+    """
+    is_down = isinstance(error, Unavailable)
     return ApplicationError(
         error.detail,
         RefusalDetails(detail=error.detail, field=error.field, accepted=error.accepted),
         type=error.code,
-        non_retryable=not isinstance(error, Unavailable),
+        non_retryable=not is_down,
+        category=(
+            ApplicationErrorCategory.UNSPECIFIED if is_down else ApplicationErrorCategory.BENIGN
+        ),
     )
 
 
@@ -61,7 +69,30 @@ class DomainFailureConverter(DefaultFailureConverter):
 DATA_CONVERTER = replace(pydantic_data_converter, failure_converter_class=DomainFailureConverter)
 """Pydantic models in and out; shared by clients, workers, replays and tests."""
 
-INTERCEPTORS: Sequence[Interceptor] = (CorrelationInterceptor(),)
+
+class RefusalInterceptor(Interceptor, worker.Interceptor):
+    """What an activity refuses is one line in the log, not a failure with its traceback."""
+
+    def intercept_activity(
+        self, next: worker.ActivityInboundInterceptor
+    ) -> worker.ActivityInboundInterceptor:
+        return _Refusals(next)
+
+
+class _Refusals(worker.ActivityInboundInterceptor):
+    async def execute_activity(self, input: worker.ExecuteActivityInput) -> object:
+        try:
+            return await super().execute_activity(input)
+        except DomainError as refused:
+            if isinstance(refused, Unavailable):
+                raise
+            activity.logger.info("refused %s: %s", refused.code, refused.detail)
+            # The SDK takes its own class only for harmless; operators still read where it was raised.
+            answer = as_application_error(refused).with_traceback(refused.__traceback__)
+            raise answer from None
+
+
+INTERCEPTORS: Sequence[Interceptor] = (CorrelationInterceptor(), RefusalInterceptor())
 
 
 async def connect(

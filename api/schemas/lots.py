@@ -36,9 +36,9 @@ class ClaimIn(Body):
 
 
 class SampleIn(Note):
-    """Pictures of the sample."""
+    """Pictures of the sample: its fee is paid for what can be looked at."""
 
-    file_ids: Annotated[tuple[FileId, ...], Field(max_length=MAX_PICTURES)] = ()
+    file_ids: Annotated[tuple[FileId, ...], Field(min_length=1, max_length=MAX_PICTURES)]
 
 
 class ReasonIn(Body):

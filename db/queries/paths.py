@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from pydantic import TypeAdapter
-from sqlalchemy import ColumnElement, Text, cast, exists, func, or_, select
+from sqlalchemy import ColumnElement, Text, and_, cast, exists, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from db import campaign_counts
+from db import campaign_counts, consents
 from db.queries import campaigns, match_calls, production
 from db.tables import (
     Bid,
@@ -98,8 +98,13 @@ _PARTS: dict[str, dict[Relation, Callable[[str, str], ColumnElement[bool]]]] = {
     },
     "lot": {
         Relation.MAKER: lambda path, user: exists().where(
-            Lot.id == path, or_(Lot.maker_id == user, Lot.broker_id == user)
+            Lot.id == path,
+            or_(
+                Lot.maker_id == user,
+                and_(Lot.broker_id == user, consents.stands_for_lot()),
+            ),
         ),
+        Relation.BROKER: lambda path, user: exists().where(Lot.id == path, Lot.broker_id == user),
         Relation.REQUESTER: lambda path, user: exists().where(
             Lot.id == path,
             ProductionOrder.id == Lot.order_id,

@@ -36,7 +36,7 @@ EXPECTED = """
     payout.request           member
     payout.view              owner operator
     balance.view             owner operator
-    path_statement.view      buyer seller initiator creator bidder approver maker requester operator
+    path_statement.view      buyer seller initiator creator bidder approver maker broker requester operator
     ledger.view              operator
     user.verify              operator
     user.freeze              operator
@@ -107,11 +107,12 @@ EXPECTED = """
     production.fund          initiator
     production.stop          initiator operator
     lot.claim                member
-    lot.view                 maker requester inspector juror operator
+    lot.view                 maker broker requester inspector juror operator
     lot.make                 maker
     lot.supply               requester
+    lot.receive              requester inspector
     lot.rule                 operator
-    inspection.view          maker requester inspector juror operator
+    inspection.view          maker broker requester inspector juror operator
     inspection.decide        inspector
     series.resume            member
     consent.give             member

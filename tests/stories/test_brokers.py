@@ -49,7 +49,7 @@ async def test_a_broker_acts_for_a_worker_who_has_agreed_and_the_worker_is_paid(
         page = await house.get("/v1/me/lots", by=who, which=which)
         assert [each["id"] for each in page["items"]] == [lot.id], who
     assert (await house.get("/v1/me/lots", by=broker))["items"] == []
-    await lot.act("send-sample")
+    await lot.show_sample()
 
     # Without the consent nothing new begins; what has begun goes on as it was begun.
     ended = await house.post(f"{CONSENTS}/{consent['id']}/end", by=worker)

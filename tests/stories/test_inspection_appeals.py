@@ -149,6 +149,10 @@ async def test_a_jury_of_three_decides(house: House) -> None:
     answer = await house.call("POST", vote, by=stranger, json=agreed)
     assert assert_problem(answer, 403, "not_eligible")["field"] == "jury"
     assert_problem(await house.call("POST", vote, by=lot.maker, json=agreed), 403, "self_dealing")
+    for juror in subjects:
+        asked = (await house.get("/v1/me/notices", by=juror))["items"][0]["words"]
+        assert "您被抽中当陪审，请在北京时间" in asked
+        assert asked.endswith(f"{REJECTED}件不合格的到底合不合格。")
     mine = await house.get("/v1/me/juries", by=subjects[0])
     assert mine["items"][0]["ballot_id"] == ballot
     assert (await house.get(f"/v1/lots/{lot.id}", by=subjects[0]))["phase"] == "appealed"

@@ -7,6 +7,7 @@ import uuid
 from typing import Any
 
 import httpx
+import pytest
 
 from domain.ids import new_id
 from tests.api.client import assert_problem
@@ -121,6 +122,20 @@ async def test_claims_that_cannot_be(house: House) -> None:
     await refuses_claim(shop, others[1], 2, (409, "wrong_phase", "phase"))
 
 
+async def test_a_refused_claim_is_no_failure_of_the_worker(
+    house: House, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What only the story can refuse is one line in the log, with the reason; tracebacks are for faults."""
+    shop = await Workshop.published(house, units=4, lot_most=2, lots_at_once=1)
+    maker = people()[1][0]
+    await shop.claim(maker, 2)
+    with caplog.at_level("INFO", logger="temporalio"):
+        refused(await shop.try_claim(maker, 2), (409, "limit_reached", None))
+    lines = [each.getMessage() for each in caplog.records]
+    assert any("refused limit_reached: 1 lots of this order" in line for line in lines)
+    assert [each.getMessage() for each in caplog.records if each.exc_info] == []
+
+
 async def test_orders_that_cannot_be_claimed_from(house: House) -> None:
     draft = await Workshop.drafted(house)
     maker = people()[1][0]
@@ -224,8 +239,13 @@ async def test_acts_that_cannot_be(house: House) -> None:
     others = await uploaded(house, by)
     await refuses(lot, "send-sample", (422, "unknown_file", "file_ids[0]"), file_ids=[others])
     await refuses(lot, "send-sample", (422, INVALID, "file_ids[0]"), file_ids=["nope"])
-    await refuses(lot, "send-sample", (422, INVALID, "note"), note="a\x00b")
-    await lot.act("send-sample")
+    mine = [await uploaded(house, lot.maker)]
+    await refuses(lot, "send-sample", (422, INVALID, "note"), note="a\x00b", file_ids=mine)
+    # The fee is paid for what somebody can look at.
+    nothing_shown: tuple[Json, ...] = ({}, {"file_ids": []})
+    for nothing in nothing_shown:
+        await refuses(lot, "send-sample", (422, INVALID, "file_ids"), **nothing)
+    await lot.show_sample()
     await refuses(lot, "refuse-sample", (422, INVALID, "note"), by)
     await refuses(lot, "approve-sample", (422, INVALID, "colour"), by, colour="red")
     await lot.supply("approve-sample")

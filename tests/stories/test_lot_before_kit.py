@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tests.api.client import assert_problem
 from tests.stories.house import House
 from tests.stories.lots import (
     decided,
@@ -33,7 +34,7 @@ async def shown(shop: Workshop, maker: str | None = None) -> Lot:
     """A lot whose maker has shown a sample."""
     lot = await shop.claim(maker, units=UNITS)
     assert lot.lot["phase"] == "sample"
-    await lot.act("send-sample")
+    await lot.show_sample()
     return lot
 
 
@@ -68,6 +69,36 @@ async def test_samples_are_paid_whatever_comes_of_them(house: House) -> None:
     await shop.act("stop")
     # Samples were paid by the lots, as wages are: the order's own journal has the rest.
     await shop.ended("completed", funded(40 * RATE + 4 * FEE), returned(40 * RATE))
+
+
+async def test_a_maker_is_paid_for_one_sample_of_an_order(house: House) -> None:
+    shop = await Workshop.published(house, **SAMPLED)
+    first = await shop.claim(units=UNITS)
+    maker = first.maker
+
+    async def refuses(words: str) -> None:
+        problem = assert_problem(await shop.try_claim(maker, UNITS), 409, "limit_reached")
+        assert problem["accepted"] == words
+
+    await refuses("one sample at a time; more lots once it is approved")
+    await first.show_sample()
+    await refuses("one sample at a time; more lots once it is approved")
+    await first.supply("refuse-sample", note="Too loose")
+    await first.ended("lapsed", free_of_fee(FEE))
+    await refuses("lots of other orders")
+    assert (await shop.units(), (await shop.now())["samples_left"]) == ({"open": 40}, 3)
+    assert await house.payable(maker) == FEE
+
+    # Others still show theirs; who is approved takes on as many lots as the order allows, without another sample.
+    other = await shown(shop)
+    await other.supply("approve-sample")
+    for _ in range(2):
+        assert (await shop.claim(other.maker, UNITS)).lot["phase"] == "kit_reserved"
+    # A lot that somebody steps back from before any sample was shown counts for nothing.
+    sorry = await shop.claim(units=UNITS)
+    await sorry.act("withdraw")
+    await sorry.ended("lapsed")
+    assert (await shop.claim(sorry.maker, UNITS)).lot["phase"] == "sample"
 
 
 async def test_a_sample_that_is_never_shown_costs_nothing(house: House) -> None:

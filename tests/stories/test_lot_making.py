@@ -21,7 +21,7 @@ UNITS = 10
 async def test_a_maker_who_vanishes_loses_the_deposit_and_others_make_the_units(
     house: House,
 ) -> None:
-    shop = await Workshop.published(house, units=UNITS, lot_most=UNITS)
+    shop = await Workshop.published(house, units=UNITS, lot_most=UNITS, lots_at_once=3)
     lot = await shop.making(UNITS)
     await lot.act("report", note="Half of them are done")
     await lot.let_pass(7 * DAY + 1)
@@ -37,6 +37,17 @@ async def test_a_maker_who_vanishes_loses_the_deposit_and_others_make_the_units(
     assert told.count("overdue by system") == 1
     assert await house.payable(shop.requester) == UNITS * 200
     assert await shop.units() == {"open": UNITS}
+
+    # The maker may try again, one lot after the other.
+    again = await shop.claim(lot.maker, 1)
+    answer = await shop.try_claim(lot.maker, 1)
+    refused = assert_problem(answer, 409, "limit_reached")
+    assert refused["accepted"] == "at most 1 at once after an abandoned one"
+    await again.act("withdraw")
+    await again.ended("lapsed")
+    one_more = await shop.claim(lot.maker, 1)
+    await one_more.act("withdraw")
+    await one_more.ended("lapsed")
 
     other = await shop.handed_in(UNITS)
     assert other.maker != lot.maker

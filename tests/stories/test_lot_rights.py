@@ -29,10 +29,14 @@ MAY = """
     withdraw          ok    ok     403       403       403      404   404
     send-kit          403   403    ok        403       403      404   404
     receive-kit       ok    ok     403       403       403      404   404
+    contest-kit       ok    ok     403       403       403      404   404
+    admit-contest     403   403    ok        403       403      404   404
+    rule-kit          403   403    403       403       ok       404   404
     report            ok    ok     403       403       403      404   404
     extend            403   403    ok        403       403      404   404
     send-goods        ok    ok     403       403       403      404   404
-    receive-goods     403   403    403       ok        403      404   404
+    receive-goods     403   403    ok        ok        403      404   404
+    deny-goods        403   403    403       ok        403      404   404
     appeal            ok    ok     403       403       403      404   404
     accept-decision   ok    ok     403       403       403      404   404
     rule              403   403    403       403       ok       404   404
@@ -49,19 +53,27 @@ SEES = """
     balances          200   200    200       403       200      404   404
 """
 BODIES: dict[str, Json] = {
+    "send-sample": {"file_ids": [new_id("fil")]},
+    "contest-kit": {"note": "Wet", "file_ids": [new_id("fil")]},
     "refuse-sample": {"note": "Too loose"},
     "extend": {"seconds": DAY},
     "send-goods": {"made": 2},
     "appeal": {"note": "They are good"},
     "rule": {"note": "They are good", "accepted": 1},
     "call-off": {"note": "Stolen account"},
+    "rule-kit": {"note": "They are dry", "as_promised": True},
+    "deny-goods": {"note": "Nothing has come"},
 }
+WITH_PICTURES = ("send-sample", "contest-kit")
 ACTORS = {
     "approve-sample": "requester",
     "refuse-sample": "requester",
     "send-kit": "requester",
     "extend": "requester",
     "receive-goods": "requester",
+    "admit-contest": "requester",
+    "rule-kit": "operator",
+    "deny-goods": "requester",
     "rule": "operator",
     "call-off": "operator",
 }
@@ -78,10 +90,12 @@ async def assert_only(lot: Lot, *possible: str) -> None:
     """Everything but what is possible now is refused, and nothing happens."""
     before = (await lot.timeline(), lot.postings(), lot.materials())
     by = {"requester": lot.shop.requester, "operator": ADMIN}
+    shown = {"file_ids": [await uploaded(lot.house, lot.maker)]}
     for act in table(MAY):
         if act not in possible:
             who = by.get(ACTORS.get(act, ""), lot.maker)
-            answer = await lot.try_to(act, who, **BODIES.get(act, {}))
+            body = {**BODIES.get(act, {}), **(shown if act in WITH_PICTURES else {})}
+            answer = await lot.try_to(act, who, **body)
             problem = assert_problem(answer, 409, "wrong_phase")
             assert problem["field"] == "phase", (act, problem)
     assert (await lot.timeline(), lot.postings(), lot.materials()) == before
@@ -185,7 +199,7 @@ async def test_every_act_in_every_phase(house: House) -> None:
     shop = await Workshop.published(house, units=2, lot_most=2, sample_fee=100, samples=1)
     lot = await shop.claim(units=2)
     await assert_only(lot, "send-sample", "withdraw", "call-off")
-    await lot.act("send-sample")
+    await lot.show_sample()
     await assert_only(lot, "approve-sample", "refuse-sample", "call-off")
     await lot.supply("approve-sample")
     await assert_only(lot, "withdraw", "call-off")
@@ -207,12 +221,17 @@ async def test_every_act_in_every_phase(house: House) -> None:
         ("store", "on_the_way", 4),
         ("on_the_way", "maker", 4),
     ]
+    await assert_only(lot, "report", "extend", "send-goods", "contest-kit")
+    picture = await uploaded(house, lot.maker)
+    await lot.act("contest-kit", note="Wet", file_ids=[picture])
+    await assert_only(lot, "admit-contest", "rule-kit")
+    await lot.act("rule-kit", ADMIN, note="They are dry", as_promised=True)
     await assert_only(lot, "report", "extend", "send-goods")
     await lot.act("report", note="Half of them are done")
     due = lot.lot["due_at"]
     assert (await lot.supply("extend", seconds=DAY))["due_at"] > due
     await lot.act("send-goods", made=2)
-    await assert_only(lot, "receive-goods")
+    await assert_only(lot, "receive-goods", "deny-goods")
     await lot.supply("receive-goods")
     await assert_only(lot)
     await judged(lot, 0, rework=1, rejected=1)

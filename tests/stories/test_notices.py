@@ -91,6 +91,9 @@ async def test_a_maker_is_told_each_step_and_answers_by_one_tap(house: House) ->
         " your time begins then. You earn CNY 19.00 if all are accepted."
     )
     [arrived] = links_of(sent)
+    # It works as long as the step lasts.
+    [ends] = [each["due_at"] for each in (await lot.deadlines()).values()]
+    assert (await look(house, arrived)).json()["expires_at"][:19] == ends[:19]
 
     # Looking changes nothing, however often; one press does it, and a second one does nothing more.
     for _ in range(2):
@@ -131,6 +134,13 @@ async def test_a_maker_is_told_each_step_and_answers_by_one_tap(house: House) ->
         for forged in (arrived[:-1] + ("A" if arrived[-1] != "A" else "B"), "taps/never"):
             assert_problem(await ask(house, forged), 404, "not_found")
     assert (await lot.timeline()).count("goods_sent by maker") == 1
+    # Nor does the answer depend on when it is asked for again, as long as the story knows of the first try.
+    house.sql(
+        "UPDATE idempotency_keys SET status_code = NULL, body = NULL WHERE key = %s",
+        tap_key(arrived.removeprefix("taps/")),
+    )
+    assert (await pressed(house, arrived))["done"] is True
+    assert (await lot.timeline()).count("kit_received by maker") == 1
 
     sent_words = [each["words"] for each in await delivered(house, me)]
     mine = await house.get("/v1/me/notices", by=maker)
@@ -172,6 +182,8 @@ async def test_mended_units_and_the_last_word_by_one_tap(house: House) -> None:
     to_mend = (await delivered(house, me))[-1]
     assert "：验收完：合格2件。已给您工钱9.50元。1件要修，请在北京时间" in to_mend["words"]
     [sent] = links_of(to_mend)
+    due = (await lot.deadlines())["rework"]["due_at"]
+    assert (await look(house, sent)).json()["expires_at"][:19] == due[:19]
     await pressed(house, sent)
     assert (await lot.now())["hand_in"]["made"] == 1
     await lot.supply("receive-goods")
@@ -188,3 +200,115 @@ async def test_mended_units_and_the_last_word_by_one_tap(house: House) -> None:
     assert await pressed(house, agreed) == done
     assert (await delivered(house, me))[-1]["words"].endswith("您同意了验收结果。这批活结清了。")
     await house.assert_at_zero(lot.lot)
+
+
+async def test_a_link_that_was_refused_once_does_not_work_for_ever(house: House) -> None:
+    """What it may be used for is looked at with every try, not only with the first one."""
+    shop = await Workshop.published(house, units=2, lot_most=2, deposit=0)
+    lot = await shop.claim(units=2)
+    await lot.supply("send-kit")
+    [first] = links_of((await delivered(house, str(lot.lot["maker_id"])))[-1])
+    story = house.workflow(lot.story)
+    standing = (await story.query("watch"))["standing"]
+    await story.signal("pause")
+    assert_problem(await press(house, first), 409, "wrong_phase")
+    await story.signal("resume", standing)
+    await lot.let_pass(10 * DAY + 1)
+    await lot.until("kit_paid")
+    await lot.supply("send-kit")
+
+    # Another kit is on its way now: the link for the first one says nothing about it.
+    problem = assert_problem(await press(house, first), 409, "wrong_phase")
+    assert problem["accepted"] == "the link of a newer notice"
+    assert (await lot.now())["phase"] == "kit_shipped"
+    [second] = links_of((await delivered(house, str(lot.lot["maker_id"])))[-1])
+    assert (await pressed(house, second))["done"] is True
+    assert (await lot.now())["phase"] == "making"
+
+
+async def test_a_broker_whose_consent_has_ended_may_only_look(house: House) -> None:
+    worker, _, broker = trio()
+    shop = await Workshop.published(house, units=2, lot_most=2, deposit=0)
+    consent = await give(house, worker, broker)
+    ids = {who: await user_id(house, who) for who in (worker, broker)}
+    lot = await shop.claim(broker, 2, **{"for": ids[worker]})
+    await lot.supply("send-kit")
+    [arrived] = links_of((await delivered(house, ids[broker]))[-1])
+    await house.post(f"/v1/broker-consents/{consent['id']}/end", by=worker)
+
+    for act, body in (("receive-kit", {}), ("withdraw", {}), ("send-goods", {"made": 2})):
+        assert_problem(await lot.try_to(act, broker, **body), 403, "forbidden")
+    for ask in (look, press):
+        problem = assert_problem(await ask(house, arrived), 403, "forbidden")
+        assert problem["accepted"] == "the worker's own link"
+    assert (await lot.now(broker))["phase"] == "kit_shipped"
+    for what in ("materials", "timeline", "inspections", "statement"):
+        assert (await house.get(f"/v1/lots/{lot.id}/{what}", by=broker)) is not None
+    assert len((await house.get("/v1/me/lots", by=broker, which="broker"))["items"]) == 1
+
+    # The worker goes on alone, and is told alone.
+    lot.maker = worker
+    await lot.act("receive-kit")
+    heard = {who: len(await delivered(house, ids[who])) for who in (worker, broker)}
+    assert heard == {worker: 3, broker: 2}
+    await give(house, worker, broker)
+    await lot.act("send-goods", broker, made=2)
+    assert (await lot.timeline())[-2:] == ["kit_received by maker", "goods_sent by maker"]
+
+
+async def test_everybody_around_a_lot_is_told_what_to_do_by_when(house: House) -> None:
+    requester, [maker, certifier, second] = people(3)
+    ids = {who: await user_id(house, who) for who in (requester, certifier, second)}
+    english = {"language": "en", "time_zone": None}
+    await house.call("PUT", "/v1/me/notice-settings", by=certifier, json=english)
+    shop = await Workshop.published(
+        house,
+        by=requester,
+        units=3,
+        lot_most=3,
+        deposit=0,
+        certifier_id=ids[certifier],
+        sample_fee=300,
+        samples=1,
+    )
+
+    async def told(who: str) -> list[str]:
+        return [each["words"] for each in await delivered(house, ids[who])]
+
+    lot = await shop.claim(maker, 3)
+    assert await told(requester) == []
+    await lot.show_sample()
+    await lot.supply("approve-sample")
+    [look_at_it, send_it] = await told(requester)
+    assert look_at_it.startswith("《Baskets》3件：样品交上来了，请在北京时间")
+    assert send_it.startswith("《Baskets》3件：有人接单了，请在北京时间")
+    assert await told(certifier) == []
+    await lot.supply("send-kit")
+    await lot.act("receive-kit")
+    await lot.act("send-goods", made=3)
+    assert (await told(requester))[-1].startswith("《Baskets》3件：做好的3件已寄出")
+    assert await told(certifier) == [
+        "3 x “Baskets”: 3 made units are on their way. Say on the web when they are there:"
+        " the time for the inspection begins then."
+    ]
+
+    # The certifier was never asked: the requester may take the goods in, and only the certifier inspects them.
+    await lot.supply("receive-goods")
+    assert (await lot.timeline())[-1] == "goods_received by requester"
+    assert (await told(certifier))[-1].startswith(
+        "3 x “Baskets”: The goods are there, 3 made. Inspect them by "
+    )
+    assert len(await told(requester)) == 3
+    await decided(lot, 2, rejected=1, by=certifier)
+    await lot.until("decided")
+    await lot.act("appeal", note="It holds 2 kg")
+    assert "工匠不服验收，1件不合格的要再看" in (await told(requester))[-1]
+    named = {"inspector_id": ids[second]}
+    await house.post(f"/v1/lots/{lot.id}/name-inspector", named, by="admin")
+    [asked] = await told(second)
+    assert asked.startswith("《Baskets》3件：工匠不服验收，请您在北京时间")
+    assert "复验1件不合格的" in asked
+    await lot.act("rule", "admin", accepted=1, note="It does")
+    await house.workflow(lot.story).result()
+    assert (await told(requester))[-1] == "《Baskets》3件：这批活结清了：合格3件，不合格0件。"
+    assert (len(await told(requester)), len(await told(certifier))) == (5, 2)

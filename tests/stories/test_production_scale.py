@@ -63,7 +63,8 @@ async def test_the_order_hears_nothing_of_its_lots_but_that_the_last_one_is_over
     after_few = await history_length(handle)
     # Who gives units back comes first: the others need them.
     rest = sorted(ways[FIRST:], key=_BACK.__contains__, reverse=True)
-    whose = list(islice(cycle(makers), len(rest)))
+    # Whoever has abandoned a lot has one at a time from then on.
+    whose = [makers[0], *islice(cycle(makers[1:]), len(rest) - 1)]
     back = sum(way in _BACK for way in rest)
     await _in_turns(_one(shop, *each) for each in zip(whose[:back], rest[:back], strict=True))
     await _in_turns(_one(shop, *each) for each in zip(whose[back:-1], rest[back:-1], strict=True))

@@ -299,6 +299,10 @@ class Lot:
 
         return await eventually(there, within_seconds=20) or {}
 
+    async def show_sample(self) -> Json:
+        """The maker shows a picture of the sample."""
+        return await self.act("send-sample", file_ids=[await uploaded(self.house, self.maker)])
+
     async def pay_deposit(self) -> None:
         """The maker pays the deposit for the kit."""
 
