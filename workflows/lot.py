@@ -14,7 +14,11 @@ from contextlib import suppress
 from datetime import datetime
 
 from temporalio import workflow
-from temporalio.exceptions import ApplicationError, ChildWorkflowError
+from temporalio.exceptions import (
+    ApplicationError,
+    ChildWorkflowError,
+    WorkflowAlreadyStartedError,
+)
 from temporalio.workflow import ParentClosePolicy
 
 with workflow.unsafe.imports_passed_through():
@@ -30,6 +34,7 @@ with workflow.unsafe.imports_passed_through():
     from domain.production_messages import (
         InspectionOutcome,
         InspectionStart,
+        InspectionTime,
         LotAct,
         LotEnd,
         LotNews,
@@ -319,8 +324,8 @@ class Lot(Story[LotAct]):
         """Waits until an inspection is decided, or its time is up, and takes note of it."""
         try:
             outcome = await uninterrupted(self.inspected(inspection_id))
-        except ChildWorkflowError:
-            # Operators have terminated it: it begins anew when they say so.
+        except (ChildWorkflowError, WorkflowAlreadyStartedError):
+            # Operators have terminated it, or this story: it begins anew when they say so.
             await self.ask_operator(f"The inspection of {self.title} was ended from outside")
             return
         await self.bring_about(
@@ -333,15 +338,15 @@ class Lot(Story[LotAct]):
         )
 
     async def inspected(self, inspection_id: str) -> InspectionOutcome:
-        """Follows an inspection until it is decided, or its time is up."""
-        assert self.standing is not None
-        due = next(each for each in self.standing.deadlines if each.subject == inspection_id)
-        return await workflow.execute_child_workflow(
+        """Follows an inspection until it is decided, or its time is up; its time stands still when the lot does."""
+        due_at = self.end_of_inspection(inspection_id)
+        assert due_at is not None
+        child = await workflow.start_child_workflow(
             Inspection.run,
             InspectionStart(
                 inspection_id=inspection_id,
                 lot_id=self.start.lot_id,
-                due_at=due.due_at,
+                due_at=due_at,
                 title=self.start.title,
             ),
             id=inspection_workflow_id(inspection_id),
@@ -349,26 +354,41 @@ class Lot(Story[LotAct]):
             static_summary=f"Inspection: {self.start.title}",
             search_attributes=start_attributes("lot", self.initiator, self.start.currency),
         )
+        told: datetime | None = due_at
+        while not await self.is_decided(child, inspection_id, told):
+            told = self.time_left(inspection_id)
+            # It may have been decided meanwhile.
+            with suppress(ApplicationError):
+                await child.signal(Inspection.timed, InspectionTime(due_at=told))
+        return await child
+
+    async def is_decided(
+        self,
+        child: workflow.ChildWorkflowHandle[Inspection, InspectionOutcome],
+        inspection_id: str,
+        told: datetime | None,
+    ) -> bool:
+        """Waits until the inspection has ended: True; False when its time is not any more what it was told."""
+        await workflow.wait_condition(lambda: child.done() or self.time_left(inspection_id) != told)
+        return child.done()
+
+    def end_of_inspection(self, inspection_id: str) -> datetime | None:
+        """Until when the inspection can be decided; None when the lot does not wait for it."""
+        timers = self.standing.deadlines if self.standing else ()
+        return next((each.due_at for each in timers if each.subject == inspection_id), None)
+
+    def time_left(self, inspection_id: str) -> datetime | None:
+        """The same; None while the lot stands still."""
+        return None if self.paused else self.end_of_inspection(inspection_id)
 
     async def hold_vote(self, asked: LotNews) -> None:
         """Three peers vote on an appeal; if it is ruled on meanwhile nobody needs their vote.
 
         A jury that decides nothing leaves the appeal to operators, and to the end of their time.
         """
-        assert asked.ballot_id is not None
-        ballot = await workflow.start_child_workflow(
-            Ballot.run,
-            BallotStart(
-                ballot_id=asked.ballot_id,
-                terms=asked.jury,
-                initiator_id=self.initiator,
-                parent_path_id=self.start.lot_id,
-            ),
-            id=ballot_workflow_id(asked.ballot_id),
-            parent_close_policy=ParentClosePolicy.ABANDON,
-            static_summary=f"Jury: {self.title}"[:200],
-            search_attributes=start_attributes("ballot", self.initiator, "XXX"),
-        )
+        ballot = await self.begun_vote(asked)
+        if ballot is None:
+            return
         await workflow.wait_condition(lambda: ballot.done() or not self.stands_in(Phase.APPEALED))
         if not ballot.done():
             ballot.cancel()
@@ -383,6 +403,33 @@ class Lot(Story[LotAct]):
                 act=LotAct(actor="jury", granted=granted),
                 over=lambda: not self.stands_in(Phase.APPEALED),
             )
+
+    async def begun_vote(
+        self, asked: LotNews
+    ) -> workflow.ChildWorkflowHandle[Ballot, BallotOutcome] | None:
+        """The jurors' vote, begun; None when the appeal was decided before it could be."""
+        assert asked.ballot_id is not None
+        while self.stands_in(Phase.APPEALED):
+            try:
+                return await workflow.start_child_workflow(
+                    Ballot.run,
+                    BallotStart(
+                        ballot_id=asked.ballot_id,
+                        terms=asked.jury,
+                        initiator_id=self.initiator,
+                        parent_path_id=self.start.lot_id,
+                    ),
+                    id=ballot_workflow_id(asked.ballot_id),
+                    parent_close_policy=ParentClosePolicy.ABANDON,
+                    static_summary=f"Jury: {self.title}"[:200],
+                    search_attributes=start_attributes("ballot", self.initiator, "XXX"),
+                )
+            except WorkflowAlreadyStartedError:
+                await self.ask_operator(
+                    f"The jury of {self.title} cannot be asked: another story runs as {asked.ballot_id}",
+                    over=lambda: not self.stands_in(Phase.APPEALED),
+                )
+        return None
 
     def waits_for_inspection(self, inspection_id: str) -> bool:
         """Whether the lot stands where this inspection decides."""
