@@ -27,7 +27,7 @@ from domain.ballot import (
 from domain.ballot_messages import BallotAct, BallotStanding, BallotStep
 from domain.ballot_tally import BallotResult
 from domain.deadlines import Deadline
-from domain.errors import InvalidInput, NotFound, TooLate
+from domain.errors import InvalidInput, NotFound, TooLate, WrongPhase
 
 _TITLE = 100
 """Characters of a title in the Temporal UI, whose summaries are short."""
@@ -80,6 +80,7 @@ class Ballots:
             if not await happened(session, first.key):
                 ballot = await _ballot_of(session, step.ballot_id)
                 terms = BallotTerms.model_validate(ballot.terms)
+                _require_unpaid(terms)
                 _require_in_time(path, terms, step.at)
                 words = await _void(session, ballot, step.act)
                 to = _Next(Phase.FINAL, words, ended=path.closed_at)
@@ -238,6 +239,16 @@ async def _parent_story(session: AsyncSession, ballot: Ballot) -> str | None:
         select(Path.workflow_id).where(Path.id == ballot.parent_path_id)
     )
     return found
+
+
+def _require_unpaid(terms: BallotTerms) -> None:
+    """Raises WrongPhase for a jury: its result is the ruling on an appeal, and money is released upon it at once."""
+    if terms.jury:
+        raise WrongPhase(
+            "what a jury has decided is paid at once: a path must still be before the release to be decided otherwise",
+            field="phase",
+            accepted="votes declared void while the result is on public notice",
+        )
 
 
 def _require_in_time(path: Path, terms: BallotTerms, at: datetime) -> None:

@@ -11,15 +11,17 @@ from datetime import datetime, timedelta
 from sqlalchemy.ext.asyncio import AsyncSession
 from temporalio import activity
 
-from activities.transitions import happened, lock_path
+from activities.transitions import happened, lock_path, require_not_paused
 from db import inspection_rows, inspection_series, juries, lot_rows
+from db.admission import due_of
 from db.engine import Database
 from db.inspection_rows import Look
 from db.tables import Ballot, Jury, Lot, PathEvent
 from domain.ballot import BallotTerms
-from domain.errors import Forbidden, InvalidInput, WrongPhase
+from domain.errors import Forbidden, InvalidInput, TooLate, WrongPhase
 from domain.inspection import jury_terms, plan_of, require_allowed
 from domain.lot import Course, Decision, Phase, require_decision
+from domain.lot_deadlines import INSPECTION
 from domain.production import ProductionTerms
 from domain.production_messages import InspectionOutcome, InspectionStep, LotAct
 
@@ -37,20 +39,32 @@ class Inspections:
     async def decide(self, step: InspectionStep) -> InspectionOutcome:
         """The inspector's decision, or everything accepted when the time is up (`lapsed`).
 
-        Raises Forbidden, WrongPhase, InvalidInput.
+        Time that the lot has stood still does not count: then nothing lapses yet, and the answer is until when it
+        goes on. What was decided once stands, whoever asks again. Raises Forbidden, WrongPhase, TooLate, InvalidInput.
         """
         async with self.database.transaction() as session:
             first = await inspection_rows.look(session, step.inspection_id)
             path = await lock_path(session, first.lot.id)
             found = await inspection_rows.newest(session, path.id)
             assert found is not None
-            if (found.row.decided_at is not None) and _is_own(found, step):
+            if _is_known(found, step):
                 return _outcome(step, found)
             if path.phase != Phase.INSPECTING or found.lot.inspection_id != step.inspection_id:
                 raise WrongPhase("the lot is not being inspected", field="phase")
+            due_at = due_of(path, INSPECTION)
+            is_up = due_at is None or step.at >= due_at
             if step.lapsed:
+                if path.paused_at is not None or not is_up:
+                    waits_until = None if path.paused_at else due_at
+                    return InspectionOutcome(inspection_id=step.inspection_id, due_at=waits_until)
                 decision = Decision(accepted=found.row.units)
             else:
+                require_not_paused(path)
+                if is_up and due_at is not None:
+                    raise TooLate(
+                        "the time for the inspection is over",
+                        accepted=f"before {due_at.isoformat()}",
+                    )
                 decision = await _decided(session, found, step)
             inspection_rows.note_decision(
                 found.row, decision.model_dump(mode="json"), step.act.note, step.at
@@ -63,7 +77,8 @@ class Inspections:
         async with self.database.transaction() as session:
             first = await inspection_rows.look(session, step.inspection_id)
             path = await lock_path(session, first.lot.id)
-            if await happened(session, step.key) or path.phase != Phase.INSPECTING:
+            due_at = due_of(path, INSPECTION)
+            if await happened(session, step.key) or due_at is None or path.paused_at is not None:
                 return
             found = await inspection_rows.newest(session, path.id)
             assert found is not None
@@ -77,7 +92,7 @@ class Inspections:
                     actor="system",
                     summary=(
                         f"The inspection waits: {seen} of {found.plan.size} units were looked at; without a decision"
-                        f" by {found.row.due_at:%Y-%m-%d %H:%M} UTC everything is accepted"
+                        f" by {due_at:%Y-%m-%d %H:%M} UTC everything is accepted"
                     ),
                     data={"inspection_id": found.row.id},
                 )
@@ -106,7 +121,9 @@ async def ask_jury(session: AsyncSession, lot: Lot, terms: ProductionTerms) -> J
     sides = (lot.maker_id, lot.broker_id, terms.requester_id, terms.certifier_id)
     parties = tuple(sorted({each for each in sides if each}))
     question = jury_terms(terms, lot_rows.course_of(lot).rejected, parties)
-    jury = await juries.draw(session, lot, parties, question, initiator_id=lot.maker_id)
+    jury = await juries.draw(
+        session, lot, parties, question, terms.policy, initiator_id=lot.maker_id
+    )
     if jury is not None:
         found = await inspection_rows.newest(session, lot.id)
         assert found is not None
@@ -162,16 +179,19 @@ async def _decided(session: AsyncSession, found: Look, step: InspectionStep) -> 
     return decision
 
 
-def _is_own(found: Look, step: InspectionStep) -> bool:
-    """Whether a former attempt has made this very decision."""
-    decided = Decision.model_validate(found.row.decision)
-    wanted = Decision(accepted=found.row.units) if step.lapsed else step.act.decision
-    return decided == wanted
+def _is_known(found: Look, step: InspectionStep) -> bool:
+    """Whether the inspection is decided already: by whomever if silence is to decide, else by a former attempt."""
+    if found.row.decided_at is None or found.row.appeal:
+        return False
+    if step.lapsed:
+        return found.lot.inspection_id == step.inspection_id
+    return Decision.model_validate(found.row.decision) == step.act.decision
 
 
 def _outcome(step: InspectionStep, found: Look) -> InspectionOutcome:
+    """What stands in the books. Of silence there is no verdict: an inspector's decision always has one."""
     return InspectionOutcome(
         inspection_id=step.inspection_id,
         decision=Decision.model_validate(found.row.decision),
-        lapsed=step.lapsed,
+        lapsed=found.row.verdict is None,
     )

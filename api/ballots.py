@@ -117,6 +117,7 @@ async def update_ballot(
         await on_path(session, user, Action.BALLOT_EDIT, ballot_id, "ballot")
         require_active(user)
         rows = await _rows(session, ballot_id, locked=True)
+        _require_own(rows)
         allow(Phase(rows.path.phase), Event.OPENED)
         rows.ballot.terms = (await _terms(session, services, body)).model_dump(mode="json")
         await session.flush()
@@ -137,6 +138,7 @@ async def open_ballot(
     async with services.database.transaction() as session:
         seen = await on_path(session, user, Action.BALLOT_EDIT, ballot_id, "ballot")
         rows = await _rows(session, ballot_id)
+    _require_own(rows)
     require_active(user)
 
     async def open_it(update_id: str) -> BallotView:
@@ -182,6 +184,7 @@ async def cancel_ballot(
             draft = rows.path.phase == DRAFT
             require(Action.BALLOT_EDIT if draft else Action.BALLOT_RULE, seen.relations)
             if draft:
+                _require_own(rows)
                 await ballot_rows.withdraw(session, rows.path, key, body.note)
                 return BallotView.of(rows)
         act = BallotAct(
@@ -305,6 +308,15 @@ async def _rows(session: AsyncSession, ballot_id: str, *, locked: bool = False) 
     if rows is None:
         raise unknown("ballot")
     return rows
+
+
+def _require_own(rows: BallotRows) -> None:
+    """Raises Forbidden for the draft of a ballot that another path holds: only that path writes and opens it."""
+    if rows.ballot.parent_path_id is not None:
+        raise Forbidden(
+            "this ballot belongs to another path, which opens it by itself",
+            accepted="the path that asks the crowd",
+        )
 
 
 async def _view(session: AsyncSession, ballot_id: str) -> BallotView:

@@ -16,7 +16,7 @@ from api.arrival import ArrivalDep
 from api.auth import Caller, CurrentUser
 from api.errors import problems
 from api.idempotency import OnceDep
-from api.lot_acts import ThisLot
+from api.lot_acts import ThisLot, refuse_party
 from api.policy import on_path, require, require_active, unknown
 from api.schemas.base import Limit, Page, RowCursor, page_of
 from api.schemas.inspections import (
@@ -36,7 +36,7 @@ from api.temporal import answered_within
 from db import inspection_rows, inspection_series, juries, notices
 from db.inspection_rows import Look
 from db.inspection_series import Which
-from db.queries import files, kinship, users
+from db.queries import files, kinship, production
 from db.queries.paths import Seen
 from db.tables import InspectionSeries
 from domain.access import Action, Relation
@@ -44,6 +44,7 @@ from domain.errors import (
     Forbidden,
     InvalidInput,
     NotFound,
+    SelfDealing,
     TooLate,
     Unavailable,
     UnknownFile,
@@ -77,7 +78,8 @@ async def list_inspections(
     async with services.database.transaction() as session:
         await on_path(session, user, Action.INSPECTION_VIEW, lot_id, "lot")
         rows = await inspection_rows.of_lot(session, lot_id)
-    return Page(items=[InspectionCard.of(row) for row in rows], next=None)
+        cards = [InspectionCard.of(row, await inspection_rows.due_at(session, row)) for row in rows]
+    return Page(items=cards, next=None)
 
 
 @router.get(
@@ -211,7 +213,7 @@ async def decide(
     summary="Name who looks at the rejected units once more",
     status_code=201,
     response_model=InspectionView,
-    responses=problems(Forbidden, InvalidInput, NotFound, TooLate, WrongPhase),
+    responses=problems(Forbidden, InvalidInput, NotFound, SelfDealing, TooLate, WrongPhase),
 )
 async def name_inspector(
     lot_id: ThisLot,
@@ -222,8 +224,7 @@ async def name_inspector(
     arrival: ArrivalDep,
 ) -> Response:
     """By operators, on an appeal: somebody who has no part in the lot. What they decide is the ruling."""
-    async with services.database.transaction() as session:
-        await on_path(session, user, Action.LOT_RULE, lot_id, "lot")
+    await refuse_party(services, user, lot_id)
 
     async def name(session: AsyncSession, _: str) -> InspectionView:
         await _require_outsider(session, lot_id, body.inspector_id)
@@ -321,7 +322,8 @@ async def _see(
 async def _view(session: AsyncSession, inspection_id: str) -> InspectionView:
     found = await inspection_rows.look(session, inspection_id)
     looked_at, defective = await inspection_rows.counted(session, inspection_id)
-    return InspectionView.seen(found.row, looked_at, defective)
+    due_at = await inspection_rows.due_at(session, found.row)
+    return InspectionView.seen(found.row, due_at, looked_at, defective)
 
 
 async def _show(services: Services, user: Caller, inspection_id: str) -> InspectionView:
@@ -370,10 +372,12 @@ async def _rule(
 
 
 async def _require_outsider(session: AsyncSession, lot_id: str, inspector_id: str) -> None:
-    """Raises InvalidInput for nobody's id, and for somebody who has a part in the lot or counts as such a person."""
-    if await users.get(session, inspector_id) is None:
+    """Raises InvalidInput unless they may act and neither have a part in the lot nor count as somebody who has."""
+    if not await production.may_inspect(session, inspector_id):
         raise InvalidInput(
-            "there is no such user", field="inspector_id", accepted="the id of a user"
+            "nobody by this id can inspect",
+            field="inspector_id",
+            accepted="the id of a user whose account is not frozen",
         )
     found = await inspection_rows.newest(session, lot_id)
     if found is None:

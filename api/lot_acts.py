@@ -11,7 +11,7 @@ from temporalio.workflow import UpdateMethodMultiParam
 from api.acts import said_by, tell
 from api.auth import Caller
 from api.idempotency import Once
-from api.policy import on_path, unknown
+from api.policy import on_path, refuse_self_dealing, unknown
 from api.schemas.base import Body
 from api.schemas.lots import LotView, ParcelIn
 from api.services import Services
@@ -32,6 +32,7 @@ _AS = {
     Action.LOT_SUPPLY: (Relation.REQUESTER,),
     Action.LOT_RULE: (Relation.OPERATOR,),
     Action.LOT_RECEIVE: (Relation.INSPECTOR, Relation.REQUESTER),
+    Action.INSPECTION_DECIDE: (Relation.INSPECTOR,),
 }
 """The role in which somebody acts, the first that they have: they may have several."""
 
@@ -74,6 +75,26 @@ async def act_on_lot(
         return await show_lot(services, user, lot_id)
 
     return await once.resumable("act", body, act, status=200)
+
+
+async def refuse_party(services: Services, user: Caller, lot_id: str) -> None:
+    """Raises SelfDealing for an operator who has a part in the lot, or counts as somebody who has.
+
+    NotFound and Forbidden for anybody but operators.
+    """
+    await seen_lot(services, user, lot_id, Action.LOT_RULE)
+    async with services.database.transaction() as session:
+        rows = await lots.lot(session, lot_id)
+    if rows is None:
+        raise unknown("lot")
+    people = (
+        rows.lot.maker_id,
+        rows.lot.broker_id,
+        rows.order.requester_id,
+        rows.order.certifier_id,
+    )
+    others = [each for each in people if each]
+    await refuse_self_dealing(services, Action.LOT_RULE, lot_id, user.id, others)
 
 
 async def require_parcel(services: Services, lot_id: str, body: ParcelIn) -> None:

@@ -9,8 +9,14 @@ from fastapi import APIRouter, Response
 from api.auth import Caller, CurrentUser
 from api.errors import problems
 from api.idempotency import OnceDep
-from api.lot_acts import LotUpdate, ThisLot, act_on_lot, require_parcel, seen_lot
-from api.policy import refuse_self_dealing, unknown
+from api.lot_acts import (
+    LotUpdate,
+    ThisLot,
+    act_on_lot,
+    refuse_party,
+    require_parcel,
+    seen_lot,
+)
 from api.schemas.inspections import AppealIn
 from api.schemas.lots import (
     ContestIn,
@@ -25,7 +31,7 @@ from api.schemas.lots import (
 )
 from api.schemas.sales import Note
 from api.services import Services, ServicesDep
-from db.queries import files, lots
+from db.queries import files
 from domain.access import Action
 from domain.errors import (
     Forbidden,
@@ -191,7 +197,7 @@ async def rule_kit(
     lot_id: ThisLot, body: KitRulingIn, user: CurrentUser, services: ServicesDep, once: OnceDep
 ) -> Response:
     """By operators. If they are, the maker goes on, with the time that was lost; if not, the lot is cancelled."""
-    await _refuse_party(services, user, lot_id)
+    await refuse_party(services, user, lot_id)
     said = LotAct(actor="", as_promised=body.as_promised)
     return await act_on_lot(services, once, user, lot_id, body, Action.LOT_RULE, Lot.rule_kit, said)
 
@@ -316,7 +322,7 @@ async def rule(
     lot_id: ThisLot, body: RulingIn, user: CurrentUser, services: ServicesDep, once: OnceDep
 ) -> Response:
     """By operators, who name what the second inspector has found: so many rejected units are accepted after all."""
-    await _refuse_party(services, user, lot_id)
+    await refuse_party(services, user, lot_id)
     said = LotAct(actor="", granted=body.accepted, returned=body.returned)
     return await act_on_lot(services, once, user, lot_id, body, Action.LOT_RULE, Lot.rule, said)
 
@@ -326,12 +332,13 @@ async def rule(
     operation_id="callLotOff",
     summary="End the lot before its materials are sent",
     response_model=LotView,
-    responses=problems(*_REFUSALS),
+    responses=problems(*_REFUSALS, SelfDealing),
 )
 async def call_off(
     lot_id: ThisLot, body: ReasonIn, user: CurrentUser, services: ServicesDep, once: OnceDep
 ) -> Response:
     """By operators, with the reason. A deposit goes back the way it came."""
+    await refuse_party(services, user, lot_id)
     return await act_on_lot(services, once, user, lot_id, body, Action.LOT_RULE, Lot.call_off)
 
 
@@ -351,20 +358,3 @@ async def _send(
         said = said.model_copy(update={"hand_in": body.hand_in})
         return await act_on_lot(services, once, user, lot_id, body, action, Lot.send_goods, said)
     return await act_on_lot(services, once, user, lot_id, body, action, Lot.send_kit, said)
-
-
-async def _refuse_party(services: Services, user: Caller, lot_id: str) -> None:
-    """Raises SelfDealing for an operator who has a part in the lot, or counts as somebody who has."""
-    await seen_lot(services, user, lot_id, Action.LOT_RULE)
-    async with services.database.transaction() as session:
-        rows = await lots.lot(session, lot_id)
-    if rows is None:
-        raise unknown("lot")
-    people = (
-        rows.lot.maker_id,
-        rows.lot.broker_id,
-        rows.order.requester_id,
-        rows.order.certifier_id,
-    )
-    others = [each for each in people if each]
-    await refuse_self_dealing(services, Action.LOT_RULE, lot_id, user.id, others)

@@ -12,10 +12,10 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from db import inspection_series
-from db.admission import Arrival, admit
+from db.admission import Arrival, admit, due_of
 from db.queries import file_access
 from db.tables import Inspection, InspectionFinding, Lot, Path, PathEvent, ProductionOrder
-from domain.errors import Forbidden, InvalidInput, NotFound, TooLate, WrongPhase
+from domain.errors import Forbidden, InvalidInput, NotFound, WrongPhase
 from domain.ids import new_id
 from domain.inspection import (
     UnitFinding,
@@ -29,8 +29,12 @@ from domain.inspection import (
     require_same,
 )
 from domain.lot import Phase
+from domain.lot_deadlines import INSPECTION
 from domain.production import ProductionTerms
 from domain.sampling import Plan, Verdict
+
+RULING = "ruling"
+"""The lot's timer that ends an appeal."""
 
 
 @dataclass(frozen=True)
@@ -201,14 +205,28 @@ async def _admitted(
     before = await look(session, inspection_id)
     phase = Phase.APPEALED if before.row.appeal else Phase.INSPECTING
     # One after the other: two requests about one unit must not both find it untouched.
-    admitted = await admit(session, before.lot.id, arrival, phases={phase}, alone=True)
-    now = await look(session, inspection_id)
-    if admitted.at >= now.row.due_at:
-        raise TooLate(
-            f"the time for the inspection ended at {now.row.due_at.isoformat()}",
-            accepted=f"before {now.row.due_at.isoformat()}",
-        )
-    return now
+    await admit(
+        session,
+        before.lot.id,
+        arrival,
+        phases={phase},
+        deadline=_timer(before.row),
+        alone=True,
+    )
+    return await look(session, inspection_id)
+
+
+def _timer(row: Inspection) -> str:
+    """The timer of the lot that ends the inspection."""
+    return RULING if row.appeal else INSPECTION
+
+
+async def due_at(session: AsyncSession, row: Inspection) -> datetime:
+    """Until when it can be decided: as long as it waits the lot's own timer says so, which stands still with the lot."""
+    path = await session.get_one(Path, row.lot_id)
+    waits_in = Phase.APPEALED if row.appeal else Phase.INSPECTING
+    running = due_of(path, _timer(row)) if path.phase == waits_in else None
+    return row.due_at if row.decided_at or running is None else running
 
 
 async def _known(
@@ -284,7 +302,7 @@ async def look_at_all(
         plan=full_plan(now.terms, now.row.units),
         round_=now.row.round,
         opened_at=await _clock(session),
-        due_at=now.row.due_at,
+        due_at=await due_at(session, now.row),
     )
     seen = select(
         InspectionFinding.unit,
@@ -331,9 +349,11 @@ async def name_inspector(
 ) -> Inspection:
     """Operators name who looks at the rejected units once more; a later name takes the place of the one before.
 
-    Raises WrongPhase, InvalidInput.
+    Raises WrongPhase, TooLate, InvalidInput.
     """
-    admitted = await admit(session, lot_id, arrival, phases={Phase.APPEALED}, alone=True)
+    admitted = await admit(
+        session, lot_id, arrival, phases={Phase.APPEALED}, deadline=RULING, alone=True
+    )
     before = await newest(session, lot_id)
     if before is None:
         raise WrongPhase(
@@ -350,7 +370,8 @@ async def name_inspector(
             "the same person cannot look again", field="inspector_id", accepted="somebody else"
         )
     rejected = int(before.lot.course["rejected"])
-    due = next(each for each in admitted.path.deadlines if each["name"] == "ruling")
+    ends_at = due_of(admitted.path, RULING)
+    assert ends_at is not None
     row = await add(
         session,
         lot_id=lot_id,
@@ -358,7 +379,7 @@ async def name_inspector(
         plan=full_plan(before.terms, rejected),
         round_=before.row.round,
         opened_at=admitted.at,
-        due_at=datetime.fromisoformat(str(due["due_at"])),
+        due_at=ends_at,
         appeal=True,
     )
     await show_files(session, before, await pictures(session, lot_id), inspector_id)

@@ -5,20 +5,33 @@ from __future__ import annotations
 import secrets
 from collections.abc import Collection, Sequence
 
-from sqlalchemy import Integer, Text, cast, func, select
+from sqlalchemy import (
+    ColumnElement,
+    Integer,
+    Select,
+    Text,
+    cast,
+    exists,
+    func,
+    literal,
+    or_,
+    select,
+)
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
 from db import ballot_rows
 from db.queries import kinship
-from db.tables import Jury, Lot, User
+from db.tables import Jury, Lot, ProductionOrder, User
 from domain.ballot import BallotTerms
 from domain.ids import new_id
 from domain.inspection import JURORS
+from domain.production_policy import ProductionPolicy
 from domain.sampling import drawing_order
 
-MOST_CANDIDATES = 200
-"""Among so many of those whose work was accepted last the jurors are drawn."""
+LEAST_REQUESTERS = 2
+"""So many people have accepted units that a juror has made."""
 
 
 async def draw(
@@ -26,14 +39,16 @@ async def draw(
     lot: Lot,
     parties: Collection[str],
     terms: BallotTerms,
+    policy: ProductionPolicy,
     *,
     initiator_id: str,
 ) -> Jury | None:
     """Draws the jurors of an appeal and writes their ballot down; None when there are not three who could be.
 
-    They are makers with accepted units of other orders, none of whom takes part here or counts as somebody who does.
+    They are makers whom several people have paid for accepted units, none of whom takes part here or counts as somebody
+    who does.
     """
-    candidates = await _candidates(session, lot, parties)
+    candidates = await _candidates(session, lot, parties, policy.jury_age_seconds)
     seed = secrets.token_hex(16)
     jurors: list[str] = []
     for number in drawing_order(seed, range(1, len(candidates) + 1)):
@@ -59,25 +74,71 @@ async def draw(
     return jury
 
 
-async def _candidates(session: AsyncSession, lot: Lot, parties: Collection[str]) -> list[str]:
-    """Makers who could be jurors, whose work was accepted last coming first."""
-    here = aliased(Lot)
-    newest = func.max(Lot.id)
-    rows = await session.scalars(
-        select(Lot.maker_id)
-        .join(User, User.id == Lot.maker_id)
+async def _candidates(
+    session: AsyncSession, lot: Lot, parties: Collection[str], age_seconds: int
+) -> list[str]:
+    """Makers who could be jurors, in the order of their ids: one for each requester who was the first to accept units.
+
+    Who has made up many makers has few requesters to vouch for them, so few of them can be drawn. Which maker stands for
+    a requester follows from the lot's id, before there is a seed.
+    """
+    known = _vouched(lot, await _around(session, parties)).subquery()
+    place = func.sha256(func.convert_to(literal(f"{lot.id}:").concat(known.c.maker_id), "UTF8"))
+    one_each = (
+        select(known.c.maker_id)
+        .join(User, User.id == known.c.maker_id)
+        .where(
+            known.c.maker_id.not_in(parties),
+            User.frozen_at.is_(None),
+            _is_somebody(age_seconds),
+            known.c.maker_id.not_in(select(Lot.maker_id).where(Lot.order_id == lot.order_id)),
+        )
+        .ext(distinct_on(known.c.origin))
+        .order_by(known.c.origin, place)
+    ).subquery()
+    return list(await session.scalars(select(one_each.c.maker_id).order_by(one_each.c.maker_id)))
+
+
+async def _around(session: AsyncSession, parties: Collection[str]) -> set[str]:
+    """The parties, and requesters who count as one of them: what they have accepted proves nothing."""
+    requesters = select(ProductionOrder.requester_id)
+    ties = [each for person in parties for each in await kinship.ties(session, person, requesters)]
+    return {*parties, *(each.other_id for each in ties)}
+
+
+def _vouched(lot: Lot, around: Collection[str]) -> Select[tuple[str, str]]:
+    """Makers of whom several people have accepted units, and which of these people was the first."""
+    requester = aliased(User)
+    # Accounts of one verified person are one person.
+    person = func.coalesce(requester.identity_hash, requester.id)
+    work = (
+        select(Lot.maker_id, person.label("person"), func.min(Lot.id).label("since"))
+        .join(ProductionOrder, ProductionOrder.id == Lot.order_id)
+        .join(requester, requester.id == ProductionOrder.requester_id)
         .where(
             Lot.order_id != lot.order_id,
             Lot.course["accepted"].astext.cast(Integer) > 0,
-            Lot.maker_id.not_in(parties),
-            User.frozen_at.is_(None),
-            Lot.maker_id.not_in(select(here.maker_id).where(here.order_id == lot.order_id)),
+            ProductionOrder.requester_id.not_in(around),
         )
-        .group_by(Lot.maker_id)
-        .order_by(newest.desc())
-        .limit(MOST_CANDIDATES)
+        .group_by(Lot.maker_id, person)
+    ).subquery()
+    counted = select(
+        work.c.maker_id,
+        work.c.person,
+        func.count().over(partition_by=work.c.maker_id).label("requesters"),
+        func.row_number().over(partition_by=work.c.maker_id, order_by=work.c.since).label("number"),
+    ).subquery()
+    return select(counted.c.maker_id, counted.c.person.label("origin")).where(
+        counted.c.requesters >= LEAST_REQUESTERS, counted.c.number == 1
     )
-    return list(rows)
+
+
+def _is_somebody(age_seconds: int) -> ColumnElement[bool]:
+    """Whether an account is more than made up: verified where anybody is, else of some age."""
+    anybody = aliased(User)
+    old = func.now() - func.make_interval(0, 0, 0, 0, 0, 0, age_seconds)
+    verifies = exists().where(anybody.verified_at.is_not(None))
+    return or_(User.verified_at.is_not(None), ~verifies & (User.created_at <= old))
 
 
 async def is_juror(session: AsyncSession, ballot_id: str, user_id: str) -> bool:

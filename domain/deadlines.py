@@ -10,6 +10,9 @@ from domain.model import Instant, Message
 from domain.money import format_money
 from domain.postings import JournalEntry
 
+_INSPECTION = "ins_"
+"""Prefix of the ids of inspections: stories of their own, which stand still with their lot."""
+
 
 class PlannedPosting(Message):
     """One line of what a timer would post."""
@@ -42,15 +45,20 @@ class Deadline(Message):
     """Which part of the path it is about, such as a prize or a milestone."""
 
     @property
+    def stands_still(self) -> bool:
+        """Whether it waits while the path is paused: people's time does, that of payments and refunds goes on."""
+        return bool(self.event) or self.subject.startswith(_INSPECTION)
+
+    @property
     def passes_at(self) -> datetime:
         """When `event` happens."""
         return self.due_at + timedelta(seconds=self.grace_seconds)
 
 
 def postponed(running: Iterable[Deadline], by: timedelta) -> tuple[Deadline, ...]:
-    """The timers after a pause of that length. Those that other stories run have gone on all the time."""
+    """The timers after a pause of that length. Those of payments and refunds have gone on all the time."""
     return tuple(
-        each.model_copy(update={"due_at": each.due_at + by}) if each.event else each
+        each.model_copy(update={"due_at": each.due_at + by}) if each.stands_still else each
         for each in running
     )
 

@@ -164,5 +164,15 @@ class InspectionOutcome(Message):
     """What came of it."""
 
     inspection_id: str
-    decision: Decision
+    decision: Decision | None = None
+    """None: the time was not up after all, since the lot had stood still."""
     lapsed: bool = False
+    due_at: Instant | None = None
+    """Of one that goes on: until when; None while the lot stands still."""
+
+
+class InspectionTime(Message):
+    """What the lot's story tells that of its inspection."""
+
+    due_at: Instant | None = None
+    """None: the lot stands still."""

@@ -59,6 +59,8 @@ class ProductionPolicy(Message):
     """How long a maker may take to appeal against rejected units."""
     ruling_seconds: Annotated[int, Field(ge=1, le=60 * _DAY)] = 5 * _DAY
     """How long a second inspector or a jury may take; then the appeal counts as granted."""
+    jury_age_seconds: Annotated[int, Field(ge=0, le=3650 * _DAY)] = 30 * _DAY
+    """How old a juror's account is at least, where the platform has verified nobody."""
     inspect_all_up_to: Annotated[int, Field(ge=0, le=1_000)] = 15
     """Lots of up to so many units are inspected unit by unit instead of by a sample."""
     flag_basis_points: BasisPoints = 3_000

@@ -3,8 +3,8 @@ them back, has them inspected and is paid.
 
 sample -> sample_review -> kit_reserved -> kit_paid -> kit_shipped -> making -> return_shipped -> inspecting -> decided
 -> settled; with rework and appeal in between. What never begins -> lapsed or cancelled, with the deposit back; nothing
-ever sent -> abandoned; materials that are not as promised -> kit_contested; goods lost on their way -> lost. The legal transitions are domain.lot.TRANSITIONS, what each of
-them does is domain.lot_moves.
+ever sent -> abandoned; materials that are not as promised -> kit_contested; goods lost on their way -> lost. The legal
+transitions are domain.lot.TRANSITIONS, what each of them does is domain.lot_moves.
 """
 
 from __future__ import annotations
@@ -14,34 +14,23 @@ from contextlib import suppress
 from datetime import datetime
 
 from temporalio import workflow
-from temporalio.exceptions import ApplicationError, ChildWorkflowError
-from temporalio.workflow import ParentClosePolicy
+from temporalio.exceptions import ApplicationError
 
 with workflow.unsafe.imports_passed_through():
     from activities.lots import Lots
     from activities.options import MONEY
-    from domain.ballot_messages import BallotOutcome, BallotStart
     from domain.errors import DomainError, WrongPhase
-    from domain.inspection import GRANT
     from domain.lot import BEFORE_KIT, FINAL, Event, Phase, require_event
     from domain.lot_deadlines import scanned
     from domain.parcels import ParcelFact, ScanKind
     from domain.path import Standing
     from domain.production_messages import (
-        InspectionOutcome,
-        InspectionStart,
         LotAct,
         LotEnd,
-        LotNews,
         LotStart,
         LotStep,
     )
-    from runtime.temporal import start_attributes
-    from workflows.ballot import Ballot
-    from workflows.following import uninterrupted
-    from workflows.inspection import Inspection
-    from workflows.names import ballot_workflow_id, inspection_workflow_id
-    from workflows.story import Story
+    from workflows.lot_looks import Judged
 
 _ON_THE_WAY = {
     Phase.KIT_SHIPPED: {
@@ -57,7 +46,7 @@ _ON_THE_WAY = {
 
 
 @workflow.defn(name="Lot", failure_exception_types=[DomainError])
-class Lot(Story[LotAct]):
+class Lot(Judged):
     """One lot of one maker."""
 
     @workflow.init
@@ -354,80 +343,6 @@ class Lot(Story[LotAct]):
             if await self.passes(due) and due is not None:
                 await self.bring_about(due.event, over=self.has_moved())
 
-    async def follow_inspection(self, inspection_id: str) -> None:
-        """Waits until an inspection is decided, or its time is up, and takes note of it."""
-        try:
-            outcome = await uninterrupted(self.inspected(inspection_id))
-        except ChildWorkflowError:
-            # Operators have terminated it: it begins anew when they say so.
-            await self.ask_operator(f"The inspection of {self.title} was ended from outside")
-            return
-        await self.bring_about(
-            Event.INSPECTION_LAPSED if outcome.lapsed else Event.INSPECTED,
-            act=LotAct(
-                actor="system" if outcome.lapsed else "inspector", decision=outcome.decision
-            ),
-            subject=inspection_id,
-            over=lambda: not self.waits_for_inspection(inspection_id),
-        )
-
-    async def inspected(self, inspection_id: str) -> InspectionOutcome:
-        """Follows an inspection until it is decided, or its time is up."""
-        assert self.standing is not None
-        due = next(each for each in self.standing.deadlines if each.subject == inspection_id)
-        return await workflow.execute_child_workflow(
-            Inspection.run,
-            InspectionStart(
-                inspection_id=inspection_id,
-                lot_id=self.start.lot_id,
-                due_at=due.due_at,
-                title=self.start.title,
-            ),
-            id=inspection_workflow_id(inspection_id),
-            parent_close_policy=ParentClosePolicy.ABANDON,
-            static_summary=f"Inspection: {self.start.title}",
-            search_attributes=start_attributes("lot", self.initiator, self.start.currency),
-        )
-
-    async def hold_vote(self, asked: LotNews) -> None:
-        """Three peers vote on an appeal; if it is ruled on meanwhile nobody needs their vote.
-
-        A jury that decides nothing leaves the appeal to operators, and to the end of their time.
-        """
-        assert asked.ballot_id is not None
-        ballot = await workflow.start_child_workflow(
-            Ballot.run,
-            BallotStart(
-                ballot_id=asked.ballot_id,
-                terms=asked.jury,
-                initiator_id=self.initiator,
-                parent_path_id=self.start.lot_id,
-            ),
-            id=ballot_workflow_id(asked.ballot_id),
-            parent_close_policy=ParentClosePolicy.ABANDON,
-            static_summary=f"Jury: {self.title}"[:200],
-            search_attributes=start_attributes("ballot", self.initiator, "XXX"),
-        )
-        await workflow.wait_condition(lambda: ballot.done() or not self.stands_in(Phase.APPEALED))
-        if not ballot.done():
-            ballot.cancel()
-        outcome: BallotOutcome | None = None
-        # A vote that operators have terminated has decided nothing.
-        with suppress(ChildWorkflowError):
-            outcome = await ballot
-        if outcome is not None and outcome.decided:
-            grants = outcome.ranking[:1] == (GRANT,)
-            granted, returned = (asked.rejected, asked.not_returned) if grants else (0, 0)
-            await self.bring_about(
-                Event.RULED,
-                act=LotAct(actor="jury", granted=granted, returned=returned),
-                over=lambda: not self.stands_in(Phase.APPEALED),
-            )
-
-    def waits_for_inspection(self, inspection_id: str) -> bool:
-        """Whether the lot stands where this inspection decides."""
-        return self.stands_in(Phase.INSPECTING) and self.news_of_lot.inspection_id == inspection_id
-
     async def without_payment(self, event: Event, act: LotAct) -> Standing:
         """An act after which nobody waits for the deposit any more."""
         standing = await self.act(event, act)
@@ -475,10 +390,3 @@ class Lot(Story[LotAct]):
 
     def called_off_by_operators(self) -> str | None:
         return Event.CALLED_OFF if self.phase in BEFORE_KIT else None
-
-    @property
-    def news_of_lot(self) -> LotNews:
-        """What is to be seen to besides timers and payments."""
-        if self.standing is None or self.standing.details is None:
-            return LotNews()
-        return LotNews.model_validate(self.standing.details)

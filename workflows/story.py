@@ -113,6 +113,8 @@ class Story(Attended, Generic[ActT]):
                 update={"deadlines": timers, "refunds": (), "collections": ()}
             )
         self.enter(standing)
+        # What was refused because the path stood still may be possible now.
+        self.news = True
         self.errands.append(asyncio.create_task(self.wake_payments()))
 
     @workflow.query

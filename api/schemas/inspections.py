@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field
@@ -169,12 +170,12 @@ class InspectionCard(View):
     decision: DecisionView | None
 
     @classmethod
-    def of(cls, row: Inspection) -> Self:
+    def of(cls, row: Inspection, due_at: datetime) -> Self:
         """The view of an inspection's row."""
-        return cls(**_card(row))
+        return cls(**_card(row, due_at))
 
 
-def _card(row: Inspection) -> dict[str, object]:
+def _card(row: Inspection, due_at: datetime) -> dict[str, object]:
     """What lists and pages show of an inspection."""
     return {
         "id": row.id,
@@ -185,7 +186,7 @@ def _card(row: Inspection) -> dict[str, object]:
         "units": row.units,
         "size": row.plan["size"],
         "opened_at": row.opened_at,
-        "due_at": row.due_at,
+        "due_at": due_at,
         "decided_at": row.decided_at,
         "decision": DecisionView.model_validate(row.decision) if row.decision else None,
     }
@@ -207,11 +208,11 @@ class InspectionView(InspectionCard):
     note: str
 
     @classmethod
-    def seen(cls, row: Inspection, looked_at: int, defective: int) -> Self:
+    def seen(cls, row: Inspection, due_at: datetime, looked_at: int, defective: int) -> Self:
         """The view of an inspection with how far it is."""
         verdict = row.verdict
         return cls(
-            **_card(row),
+            **_card(row, due_at),
             plan=PlanView.of(Plan.model_validate(row.plan)),
             seed=row.seed,
             drawn=row.drawn,

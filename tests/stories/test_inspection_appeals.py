@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from db import juries
 from db.lot_rows import lot_of
 from domain.ids import new_id
@@ -15,9 +13,9 @@ from tests.api.client import assert_problem
 from tests.stories.house import House, Json
 from tests.stories.looks import MAJOR, found_on, newest, report, try_to
 from tests.stories.lots import decided, deposit_back, deposit_kept, deposited, wages
+from tests.stories.peers import is_open, jurors_of, worked_elsewhere
 from tests.stories.test_frozen import user_id
 from tests.stories.workshop import ADMIN, DAY, RATE, Lot, Workshop, funded, people, returned
-from tests.waiting import eventually
 
 UNITS = 10
 REJECTED = 3
@@ -52,6 +50,9 @@ async def test_a_second_inspector_decides(house: House) -> None:
     for who in (lot.maker, requester):
         assert (await name(await user_id(house, who)))["field"] == "inspector_id"
     assert (await name(new_id("usr")))["field"] == "inspector_id"
+    frozen = await user_id(house, stranger)
+    await house.post(f"/v1/users/{frozen}/freeze", {"reason": "Asked"}, by=ADMIN)
+    assert (await name(frozen))["field"] == "inspector_id"
     replaced = await name(await user_id(house, third))
     assert_problem(await house.call("GET", f"/v1/lots/{lot.id}", by=second), 404, "not_found")
     found = await name(named)
@@ -92,39 +93,9 @@ async def test_a_second_inspector_decides(house: House) -> None:
     await shop.ended("completed", funded(UNITS * RATE), returned(RATE))
 
 
-async def worked_elsewhere(house: House, makers: list[str]) -> None:
-    """These makers have had a unit accepted for somebody else."""
-    count = len(makers)
-    shop = await Workshop.published(
-        house, units=count, lot_most=1, materials=None, deposit=0, lots_at_once=1
-    )
-
-    async def work(maker: str) -> None:
-        lot = await shop.making(1, maker=maker)
-        await lot.act("send-goods", made=1)
-        await lot.supply("receive-goods")
-        await decided(lot, 1)
-        await lot.ended("settled", wages(1))
-
-    await asyncio.gather(*(work(maker) for maker in makers))
-    await shop.ended("completed", funded(count * RATE))
-
-
-async def is_open(house: House, ballot: str) -> None:
-    """Waits until people can vote on the ballot, and its story knows."""
-    handle = house.workflow(f"ballot-{ballot}")
-
-    async def there() -> bool:
-        watch = await handle.query("watch")
-        return bool(watch["standing"] and watch["standing"]["phase"] == "open")
-
-    await eventually(there, within_seconds=20)
-
-
 async def test_a_jury_of_three_decides(house: House) -> None:
-    _, makers = people(JURORS)
-    await worked_elsewhere(house, makers)
-    shop = await Workshop.published(house, units=UNITS, lot_most=UNITS)
+    await worked_elsewhere(house)
+    shop = await Workshop.published(house, units=2 * UNITS, lot_most=UNITS)
     lot = await appealed(shop, jury=True)
     ballot = (await lot.now())["ballot_id"]
     assert ballot is not None
@@ -138,9 +109,7 @@ async def test_a_jury_of_three_decides(house: House) -> None:
     assert not {lot.lot["maker_id"], shop.order["requester_id"]} & set(drawn["candidate_ids"])
     assert "juror_ids" not in await house.get(f"/v1/lots/{lot.id}/jury", by=lot.maker)
 
-    subjects = [
-        str(house.sql("SELECT subject FROM users WHERE id = %s", each)[0][0]) for each in jurors
-    ]
+    subjects = await jurors_of(house, lot.id)
     vote = f"/v1/ballots/{ballot}/votes"
     agreed = {"options": ["as-agreed"]}
 
@@ -167,19 +136,37 @@ async def test_a_jury_of_three_decides(house: House) -> None:
     await house.post(vote, agreed, by=subjects[0])
     for juror in subjects[1:]:
         await house.post(vote, {"options": ["not-as-agreed"]}, by=juror)
+    await voted(house, ballot)
+    await lot.ended("settled", *PAID, deposit_kept(REJECTED))
+    assert "ruled by jury" in await lot.timeline()
+
+    # The money has gone where the jury said: votes found void now change nothing.
+    void = {"seqs": [2, 3], "reason": "Paid for"}
+    answer = await house.call("POST", f"/v1/ballots/{ballot}/void-votes", by=ADMIN, json=void)
+    assert "before the release" in assert_problem(answer, 409, "wrong_phase")["detail"]
+    assert house.sql("SELECT retallies FROM ballots WHERE id = %s", ballot) == [(0,)]
+
+    # Another lot, and jurors who are of the maker's opinion.
+    other = await appealed(shop, jury=True)
+    ballot = (await other.now())["ballot_id"]
+    await is_open(house, ballot)
+    for juror in (await jurors_of(house, other.id))[:2]:
+        await house.post(f"/v1/ballots/{ballot}/votes", agreed, by=juror)
+    await voted(house, ballot)
+    await other.ended("settled", *PAID, wages(REJECTED), deposit_back(REJECTED))
+    await shop.ended("completed", funded(2 * UNITS * RATE), returned(REJECTED * RATE))
+
+
+async def voted(house: House, ballot: str) -> None:
+    """The time to vote passes, and that of the public notice."""
     story = house.workflow(f"ballot-{ballot}")
     voting, notice = jury_seconds(ProductionPolicy())
     await house.skipper.fast_forward(story, voting + 1)
     await house.skipper.fast_forward(story, notice + 1)
-    await lot.ended("settled", *PAID, deposit_kept(REJECTED))
-    assert "ruled by jury" in await lot.timeline()
-
-    await shop.ended("completed", funded(UNITS * RATE), returned(REJECTED * RATE))
 
 
 async def test_a_jury_that_decides_nothing(house: House) -> None:
-    _, makers = people(JURORS)
-    await worked_elsewhere(house, makers)
+    await worked_elsewhere(house)
     shop = await Workshop.published(house, units=2 * UNITS, lot_most=UNITS)
     unheard = await appealed(shop, jury=True)
     silent = str((await unheard.now())["ballot_id"])
@@ -214,7 +201,9 @@ async def test_without_three_peers_there_is_no_jury(house: House) -> None:
         )
         makers = [str(each) for (each,) in house.sql("SELECT DISTINCT maker_id FROM lots")]
         question = jury_terms(terms, REJECTED, ())
-        drawn = await juries.draw(session, row, makers, question, initiator_id=row.maker_id)
+        drawn = await juries.draw(
+            session, row, makers, question, terms.policy, initiator_id=row.maker_id
+        )
     assert drawn is None
     await lot.act("rule", ADMIN, accepted=REJECTED, note="They hold")
     await lot.ended("settled", *PAID, wages(REJECTED), deposit_back(REJECTED))

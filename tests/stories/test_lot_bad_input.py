@@ -227,6 +227,9 @@ async def test_nobody_makes_or_inspects_for_themselves(house: House) -> None:
     assert (await house.call("PUT", grant, by="admin")).status_code == 200
     body = {"note": "Mine are good", "accepted": 1}
     await refuses(lot, "rule", (403, "self_dealing", None), **body)
+    await refuses(lot, "call-off", (403, "self_dealing", None), note="Mine")
+    named = {"inspector_id": await user_id(house, roommate)}
+    await refuses(lot, "name-inspector", (403, "self_dealing", None), **named)
     assert (await house.call("DELETE", grant, by="admin")).status_code == 200
 
 

@@ -62,5 +62,8 @@ def test_a_deposit_instead_of_the_escrow() -> None:
 def test_only_the_paths_own_timers_are_postponed() -> None:
     own = Deadline(name="own", due_at=DUE, stopped_by=(), outcome="", event="lapsed")
     other = Deadline(name="other", due_at=DUE, stopped_by=(), outcome="")
+    looked = Deadline(name="i", due_at=DUE, stopped_by=(), outcome="", subject="ins_1")
+    sent_back = Deadline(name="r", due_at=DUE, stopped_by=(), outcome="", subject="ref_1")
     pause = timedelta(days=3)
-    assert [each.due_at for each in postponed((own, other), pause)] == [DUE + pause, DUE]
+    moved = postponed((own, other, looked, sent_back), pause)
+    assert [each.due_at - DUE for each in moved] == [pause, timedelta(), pause, timedelta()]
