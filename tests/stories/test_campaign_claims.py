@@ -77,10 +77,12 @@ async def test_the_oldest_claim_is_paid_first_with_match_calls_and_banks(house: 
     await passed_on(await earns(one, 5_000))
 
     # A pledge that a bank disputes is left out until the bank has decided; everybody else has everything. A worker
-    # has died when nobody had heard of the first round, and another one when it had just planned a round.
+    # has died when nobody had heard of the last round, and another one when it had just planned a round.
     reference = await dispute(one, torn)
     await earns(one, 20_000)
-    house.sql("UPDATE claim_rounds SET ended_at = NULL WHERE campaign_id = %s", one.id)
+    house.sql(
+        "UPDATE claim_rounds SET ended_at = NULL WHERE campaign_id = %s AND number = 2", one.id
+    )
     async with house.database.transaction() as session:
         await claim_rows.begin(session, two.id, short_of_two, 0)
     await pass_on(house)
