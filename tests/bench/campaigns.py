@@ -159,7 +159,15 @@ async def _one(ground: _Ground, size: int) -> _Run:
         (PledgeState.SAVED, Method.CARD): size // 2,
         (PledgeState.FUNDED, Method.WALLET): size - size // 2,
     }
-    await crowd(ground.database, url, made, groups, provider="instant", issuer=ground.issuer.url)
+    await crowd(
+        ground.database,
+        url,
+        made,
+        groups,
+        provider="instant",
+        issuer=ground.issuer.url,
+        lumped=True,
+    )
     token = ground.issuer.token(made.ones[0].subject)
     timings = await pages.while_live(ground.api, made.campaign_id, token)
     began = time.monotonic()
