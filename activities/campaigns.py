@@ -197,7 +197,7 @@ async def _round_closed(case: Case) -> Change | CampaignStanding:
     """What was begun in time is settled: another round, the collection, a wait for transfers, or the decision."""
     if await campaign_rows.being_paid(case.session, case.path.id):
         return unmoved(case)
-    count = await counted(case.session, case.path.id)
+    count = await _count_with_lumps(case)
     phase = after_closing(case.terms, case.row.round, count)
     if phase is Phase.ROUND2:
         case.row.round = 2
@@ -205,6 +205,12 @@ async def _round_closed(case: Case) -> Change | CampaignStanding:
             case, phase, f"The minimum is reached, a second round begins: {_in_words(case, count)}"
         )
     return await _onwards(case, phase, count)
+
+
+async def _count_with_lumps(case: Case) -> Count:
+    """What stands, with lump sums that overlapping pledges have made due only together; the path is locked alone."""
+    await match_rows.reserve_lumps(case.session, case.path.id)
+    return await counted(case.session, case.path.id)
 
 
 async def _collected(case: Case) -> Change | CampaignStanding:
@@ -249,7 +255,7 @@ async def _drop_errored(case: Case) -> None:
 
 async def _funds_settled(case: Case) -> Change | CampaignStanding:
     """Transfers have come, or their time is over: the collection, or the decision."""
-    count = await counted(case.session, case.path.id)
+    count = await _count_with_lumps(case)
     if count.slow_pledges:
         due = _timer(case, SLOW_FUNDS)
         if due is None or case.at < due.passes_at:

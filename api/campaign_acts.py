@@ -82,7 +82,7 @@ async def campaign_view(
     services: Services, session: AsyncSession, seen: Seen, campaign_id: str
 ) -> CampaignView:
     """The campaign as somebody of these relations may see it."""
-    rows = await campaigns.campaign(session, campaign_id)
+    rows = await campaigns.campaign(session, campaign_id, services.counts)
     if rows is None:
         raise unknown("campaign")
     return CampaignView.seen(

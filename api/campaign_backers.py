@@ -47,6 +47,6 @@ async def list_backers(
         elif not await update_rows.is_public(session, campaign_id):
             raise unknown("campaign")
         rows = await backers.page(session, campaign_id, after, limit + 1)
-        anonymous = await backers.count_anonymous(session, campaign_id)
+        anonymous = await backers.count_anonymous(session, campaign_id, services.counts)
     page = page_of(rows, limit, lambda row: BackerView.of(row[1]), lambda row: row[0].id)
     return BackersView(items=page.items, next=page.next, anonymous=anonymous)

@@ -12,6 +12,7 @@ from temporalio.client import Client
 
 from api.tokens import TokenVerifier
 from db.engine import Database
+from db.queries.slow_counts import SlowCounts
 from providers.base import PaymentProvider
 from providers.registry import ProviderRegistry
 from runtime.settings import Settings
@@ -32,6 +33,9 @@ class Services:
     """Bounds how many uploaded pictures are decoded at once: each can need 8 bytes a pixel."""
     counting: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))
     """Bounds how many ballots are counted again at once: each reads every vote."""
+
+    counts: SlowCounts = field(default_factory=SlowCounts)
+    """What was counted a moment ago of campaigns with very many pledges."""
 
     @property
     def provider(self) -> PaymentProvider:

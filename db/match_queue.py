@@ -25,6 +25,7 @@ from sqlalchemy import (
     text,
     update,
 )
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
@@ -144,6 +145,46 @@ async def pass_on(session: AsyncSession, call: MatchCall) -> int:
             break
     await session.flush()
     return total
+
+
+async def enqueue(
+    session: AsyncSession,
+    call: MatchCall,
+    campaign_id: str,
+    *,
+    wanted: int,
+    amount: int,
+    pledge_id: str | None = None,
+    backer_id: str | None = None,
+) -> int:
+    """Writes a reservation at the end of the queue, unless the pledge has one; without a pledge it is a lump sum.
+
+    Answers what it reserves.
+    """
+    call.positions += 1
+    made = await session.execute(
+        insert(MatchReservation)
+        .values(
+            call_id=call.id,
+            campaign_id=campaign_id,
+            pledge_id=pledge_id,
+            backer_id=backer_id,
+            position=call.positions,
+            wanted=wanted,
+            amount=amount,
+            state=ReservationState.RESERVED,
+        )
+        .on_conflict_do_nothing(
+            index_elements=[MatchReservation.pledge_id, MatchReservation.call_id],
+            index_where=text("state <> 'freed'"),
+        )
+        .returning(MatchReservation.id)
+    )
+    if made.first() is None:
+        return 0
+    book(call, reserved=amount)
+    await book_project(session, call.id, campaign_id, reserved=amount)
+    return amount
 
 
 async def free(

@@ -22,14 +22,12 @@ from sqlalchemy import (
     func,
     or_,
     select,
-    text,
     update,
 )
-from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
-from db import match_due, match_queue
+from db import match_due, match_lumps, match_queue
 from db.match_queue import Promises
 from db.queries import kinship
 from db.tables import Campaign, MatchCall, MatchProject, MatchReservation, Path, Pledge
@@ -37,7 +35,7 @@ from domain.errors import InsufficientFunds
 from domain.match_call import Mode, ProjectState, ReservationState, match_of
 from domain.model import Message
 from domain.money import format_money
-from domain.pledge import PAID, STANDING
+from domain.pledge import PAID, STANDING, PledgeState
 
 
 class PledgeFacts(Message):
@@ -87,9 +85,39 @@ async def reserve(session: AsyncSession, pledge: PledgeFacts, now: CampaignNow) 
     for project in await _projects(session, pledge.campaign_id, by_id):
         call = by_id[project.call_id]
         if match_queue.terms_of(call).offer.mode is Mode.LUMP:
-            total += await _lump(session, call, project, pledge, now)
+            total += await match_lumps.with_pledge(
+                session, call, project, pledge.pledge_id, now.pledged + pledge.amount, now.goal
+            )
         elif call.id not in own:
             total += await _for_pledge(session, call, project, pledge)
+    await session.flush()
+    return total
+
+
+async def reserve_lumps(session: AsyncSession, campaign_id: str) -> int:
+    """Reserves the lump sums that the campaign's pledges make due together, though none of them did when it was made.
+
+    A pledge that is made sees none that are not saved or paid yet: the last two may each have been one too few. So
+    whoever decides about the campaign looks again, holding its path alone. Money under way counts: whether the sum is
+    due without it is asked when it is counted (db.match_due). Repeated it reserves nothing more. Answers what was reserved.
+    """
+    calls = await _undecided(session, campaign_id)
+    lumps = {each.id: each for each in calls if match_queue.terms_of(each).offer.mode is Mode.LUMP}
+    if not lumps:
+        return 0
+    answers = await match_queue.promises(session, list(lumps.values()))
+    takes = {key: call for key, call in lumps.items() if answers[key] is Promises.YES}
+    offers = {key: match_queue.terms_of(call).offer for key, call in takes.items()}
+    due = await match_due.lumps_due(
+        session, campaign_id, offers, STANDING | {PledgeState.INITIATED}
+    )
+    for call in takes.values():
+        if call.to_pass_on:
+            await match_queue.pass_on(session, call)
+    total = 0
+    for project in await _projects(session, campaign_id, takes):
+        if project.call_id in due:
+            total += await match_lumps.reserve(session, takes[project.call_id], project)
     await session.flush()
     return total
 
@@ -140,7 +168,9 @@ async def reprice(session: AsyncSession, pledge: PledgeFacts, now: CampaignNow) 
         call = by_id[project.call_id]
         lump = match_queue.terms_of(call).offer.mode is Mode.LUMP
         if lump and answers[call.id] is Promises.YES:
-            await _lump(session, call, project, pledge, now)
+            await match_lumps.with_pledge(
+                session, call, project, pledge.pledge_id, now.pledged + pledge.amount, now.goal
+            )
     await session.flush()
     stands = await session.scalar(
         select(cast(func.coalesce(func.sum(MatchReservation.amount), 0), BigInteger)).where(
@@ -178,7 +208,7 @@ async def use(session: AsyncSession, campaign_id: str) -> tuple[Matched, ...]:
     here = MatchReservation.campaign_id == campaign_id
     is_paid = exists().where(Pledge.id == MatchReservation.pledge_id, Pledge.state.in_(PAID))
     doubtful = await match_due.in_doubt(session, [each.id for each in calls])
-    undue = await _lumps_not_due(session, campaign_id, calls)
+    undue = await match_lumps.not_due(session, campaign_id, calls)
     await match_queue.free(
         session,
         calls,
@@ -346,77 +376,15 @@ async def _for_pledge(
         person=person.get(pledge.backer_id, 0),
         left=call.budget.left,
     )
-    return await _enqueue(session, call, project, wanted, amount, pledge)
-
-
-async def _lump(
-    session: AsyncSession,
-    call: MatchCall,
-    project: MatchProject,
-    pledge: PledgeFacts,
-    now: CampaignNow,
-) -> int:
-    """Reserves the lump sum if this pledge takes the campaign far enough; once."""
-    offer = match_queue.terms_of(call).offer
-    there = exists().where(
-        MatchReservation.call_id == call.id,
-        MatchReservation.campaign_id == project.campaign_id,
-        MatchReservation.state != ReservationState.FREED,
-    )
-    if await session.scalar(select(there)):
-        return 0
-    backers = await match_due.backers(
+    return await match_queue.enqueue(
         session,
+        call,
         project.campaign_id,
-        offer.at_backers or 0,
-        or_(Pledge.state.in_(STANDING), Pledge.id == pledge.pledge_id),
+        wanted=wanted,
+        amount=amount,
+        pledge_id=pledge.pledge_id,
+        backer_id=pledge.backer_id,
     )
-    pledged = now.pledged + pledge.amount
-    if not offer.lump_is_due(goal=now.goal, pledged=pledged, backers=backers):
-        return 0
-    amount = match_of(
-        offer,
-        offer.lump,
-        project=project.reserved + project.used,
-        person=0,
-        left=call.budget.left,
-    )
-    return await _enqueue(session, call, project, offer.lump, amount, None)
-
-
-async def _enqueue(
-    session: AsyncSession,
-    call: MatchCall,
-    project: MatchProject,
-    wanted: int,
-    amount: int,
-    pledge: PledgeFacts | None,
-) -> int:
-    """Writes a reservation at the end of the queue, unless there is one. Answers what it reserves."""
-    call.positions += 1
-    made = await session.execute(
-        insert(MatchReservation)
-        .values(
-            call_id=call.id,
-            campaign_id=project.campaign_id,
-            pledge_id=pledge.pledge_id if pledge else None,
-            backer_id=pledge.backer_id if pledge else None,
-            position=call.positions,
-            wanted=wanted,
-            amount=amount,
-            state=ReservationState.RESERVED,
-        )
-        .on_conflict_do_nothing(
-            index_elements=[MatchReservation.pledge_id, MatchReservation.call_id],
-            index_where=text("state <> 'freed'"),
-        )
-        .returning(MatchReservation.id)
-    )
-    if made.first() is None:
-        return 0
-    match_queue.book(call, reserved=amount)
-    await match_queue.book_project(session, call.id, project.campaign_id, reserved=amount)
-    return amount
 
 
 async def _rewant(
@@ -438,16 +406,6 @@ async def _rewant(
     if less:
         match_queue.book(call, reserved=-less)
         await match_queue.book_project(session, call.id, row.campaign_id, reserved=-less)
-
-
-async def _lumps_not_due(
-    session: AsyncSession, campaign_id: str, calls: Sequence[MatchCall]
-) -> list[str]:
-    """Calls whose lump sum what was collected is not enough for."""
-    offers = {each.id: match_queue.terms_of(each).offer for each in calls}
-    lumps = {each: offer for each, offer in offers.items() if offer.mode is Mode.LUMP}
-    due = await match_due.lumps_due(session, campaign_id, lumps, PAID)
-    return sorted(set(lumps) - due)
 
 
 async def _decide(session: AsyncSession, campaign_id: str, calls: Sequence[MatchCall]) -> None:

@@ -8,6 +8,7 @@ from sqlalchemy import Select, exists, func, select, union_all
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
+from db.queries.slow_counts import Counted, SlowCounts
 from db.tables import Pledge, User
 from domain.pledge import STANDING, PledgeState
 
@@ -53,8 +54,14 @@ def _first_of(campaign_id: str, state: PledgeState, after: str | None, limit: in
     return query.order_by(Pledge.id).limit(limit)
 
 
-async def count_anonymous(session: AsyncSession, campaign_id: str) -> int:
+async def count_anonymous(session: AsyncSession, campaign_id: str, counts: SlowCounts) -> int:
     """How many people back the campaign and have not agreed with any of their pledges to be named."""
+    return await counts.of(
+        ("anonymous", campaign_id), lambda: _count_anonymous(session, campaign_id)
+    )
+
+
+async def _count_anonymous(session: AsyncSession, campaign_id: str) -> Counted[int]:
     found = await session.scalar(
         select(func.count(Pledge.backer_id.distinct())).where(
             Pledge.campaign_id == campaign_id,
@@ -63,4 +70,4 @@ async def count_anonymous(session: AsyncSession, campaign_id: str) -> int:
             ~exists().where(*_NAMED),
         )
     )
-    return int(found or 0)
+    return Counted(int(found or 0), rows=int(found or 0))

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from db import match_rows, pledge_stats
 from db.campaign_rows import BACKS_NOTHING
+from db.queries.slow_counts import Counted, SlowCounts
 from db.tables import (
     Campaign,
     CampaignItem,
@@ -87,8 +88,10 @@ async def one_moment(session: AsyncSession) -> None:
     await session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
 
 
-async def campaign(session: AsyncSession, campaign_id: str) -> CampaignRows | None:
-    """The campaign, or None."""
+async def campaign(
+    session: AsyncSession, campaign_id: str, counts: SlowCounts
+) -> CampaignRows | None:
+    """The campaign, or None. `counts` spares what reads a row for every pledge: `run`, and what was `refunded`."""
     row = (
         await session.execute(
             select(Campaign, Path, func.now())
@@ -115,8 +118,8 @@ async def campaign(session: AsyncSession, campaign_id: str) -> CampaignRows | No
         path=row[1],
         items=items.all(),
         tranches=tranches.all(),
-        totals=await _totals(session, campaign_id),
-        run=await _run(session, row[1]),
+        totals=await _totals(session, campaign_id, counts),
+        run=await _run(session, row[1], counts),
         now=row[2],
     )
 
@@ -190,7 +193,7 @@ async def stats(session: AsyncSession, campaign_id: str) -> StatsRows | None:
     )
 
 
-async def _totals(session: AsyncSession, campaign_id: str) -> Totals:
+async def _totals(session: AsyncSession, campaign_id: str, counts: SlowCounts) -> Totals:
     """From sums that are kept up to date, and the escrow's own row."""
     stands = await pledge_stats.standing(session, campaign_id)
     account = accounts.escrow(campaign_id)
@@ -199,32 +202,41 @@ async def _totals(session: AsyncSession, campaign_id: str) -> Totals:
             LedgerAccount.kind == account.kind, LedgerAccount.owner == account.owner
         )
     )
-    refunded = await session.scalar(
-        select(func.sum(Refund.amount)).where(Refund.path_id == campaign_id)
-    )
+
+    async def refunded() -> Counted[int]:
+        query = select(func.count(), func.sum(Refund.amount)).where(Refund.path_id == campaign_id)
+        rows, amount = (await session.execute(query)).one()
+        return Counted(int(amount or 0), rows=rows)
+
     return Totals(
         pledges=stands.pledges,
         pledged=stands.amount,
         paid=stands.paid,
         matched=await match_rows.matched(session, campaign_id),
-        refunded=int(refunded or 0),
+        refunded=await counts.of(("refunded", campaign_id), refunded),
         in_escrow=int(in_escrow or 0),
     )
 
 
-async def _run(session: AsyncSession, path: Path) -> RunRows | None:
-    """Counts what the present phase does with every pledge; None when it does nothing."""
+async def _run(session: AsyncSession, path: Path, counts: SlowCounts) -> RunRows | None:
+    """How far what the present phase does with every pledge is; None when it does nothing."""
     phase = Phase(path.phase)
     if path.closed_at is not None or phase not in _RUNS:
         return None
-    goal, of_campaign = _RUNS[phase], Pledge.campaign_id == path.id
+    return await counts.of(
+        ("run", path.id, phase), lambda: _count_run(session, path.id, _RUNS[phase])
+    )
+
+
+async def _count_run(session: AsyncSession, campaign_id: str, goal: RunGoal) -> Counted[RunRows]:
+    of_campaign = Pledge.campaign_id == campaign_id
     rows = await session.execute(
         select(Pledge.state, func.count()).where(of_campaign).group_by(Pledge.state)
     )
-    counts = {PledgeState(state): count for state, count in rows}
+    found = {PledgeState(state): count for state, count in rows}
 
     def total(*states: PledgeState) -> int:
-        return sum(counts.get(state, 0) for state in states)
+        return sum(found.get(state, 0) for state in states)
 
     match goal:
         case RunGoal.CLOSE:
@@ -233,18 +245,19 @@ async def _run(session: AsyncSession, path: Path) -> RunRows | None:
                     of_campaign, Pledge.state == _S.INITIATED, Pledge.method != Method.BANK
                 )
             )
-            return RunRows(goal, total(*_S) - total(_S.INITIATED), 0, int(left or 0))
+            run = RunRows(goal, total(*_S) - total(_S.INITIATED), 0, int(left or 0))
         case RunGoal.COLLECT:
             left = total(_S.SAVED, _S.CHARGING)
-            return RunRows(goal, total(_S.COLLECTED), total(_S.ERRORED, _S.DROPPED), left)
+            run = RunRows(goal, total(_S.COLLECTED), total(_S.ERRORED, _S.DROPPED), left)
         case _:
             refused = await session.scalar(
                 select(func.count()).where(
-                    Refund.path_id == path.id, Refund.status == RefundState.REFUSED
+                    Refund.path_id == campaign_id, Refund.status == RefundState.REFUSED
                 )
             )
             done, failed = total(*ENDED), int(refused or 0)
-            return RunRows(goal, done, failed, max(0, total(*_S) - done - failed))
+            run = RunRows(goal, done, failed, max(0, total(*_S) - done - failed))
+    return Counted(run, rows=total(*_S))
 
 
 _S = PledgeState

@@ -1,7 +1,8 @@
 """Whole campaigns of a thousand to a hundred thousand pledges: charged, decided, stopped and given back.
 
-Measured are the story's history events, which must not grow with the pledges, refunds per second and the worker's
-memory. The worker is a process of its own; the payment company costs nothing.
+Measured are the story's history events, which must not grow with the pledges, refunds per second, the worker's memory,
+and how long the pages of the largest campaign take. Worker and API are processes of their own; the payment company costs
+nothing.
 """
 
 from __future__ import annotations
@@ -16,12 +17,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psycopg
 from temporalio.client import Client, WorkflowHandle
 
@@ -35,8 +38,12 @@ from runtime.leaving import leave
 from runtime.logging import configure
 from runtime.settings import settings
 from runtime.temporal import connect
+from tests.api.issuer import Issuer, running_issuer
+from tests.bench import pages
 from tests.bench.figures import Figure
+from tests.bench.pages import Timing
 from tests.bench.paying_provider import PayingProvider
+from tests.bench.pledging import process_of
 from tests.servers import free_port, migrate, running_temporal
 from tests.stories.crowd import Crowd, campaign, crowd
 from tests.waiting import eventually
@@ -52,7 +59,7 @@ _PATIENCE_SECONDS = 1_800
 
 
 def measure() -> list[Figure]:
-    """Events per campaign by size, refunds per second, and the worker's peak memory."""
+    """Events per campaign by size, refunds per second, the worker's peak memory, and pages of the largest campaign."""
     folder = Path(tempfile.mkdtemp(prefix="baigong-bench-"))
     server = PostgresServer(folder, free_port())
     try:
@@ -66,36 +73,57 @@ def measure() -> list[Figure]:
 
 
 async def _measure(url: str, folder: Path) -> list[Figure]:
-    async with running_temporal() as temporal:
+    async with AsyncExitStack() as stack:
+        temporal = await stack.enter_async_context(running_temporal())
+        issuer = stack.enter_context(running_issuer())
+        port = free_port()
         environment = {
             **os.environ,
             "BAIGONG_DATABASE_URL": url,
             "BAIGONG_TEMPORAL_ADDRESS": temporal.address,
+            "BAIGONG_ISSUER": issuer.url,
+            "BAIGONG_API_PORT": str(port),
             "BAIGONG_PROVIDER": "instant",
             "BAIGONG_PROVIDER_RATE_PER_SECOND": "0",
             "BAIGONG_LOG_LEVEL": "ERROR",
             "BAIGONG_DATA_DIR": str(folder / "data"),
         }
         memory = folder / "peak.txt"
+        stack.enter_context(process_of("api", environment))
+        api = httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60, trust_env=False)
+        await stack.enter_async_context(api)
         client = await connect(settings().model_copy(update={"temporal_address": temporal.address}))
         database = Database(url)
+        stack.push_async_callback(database.aclose)
+        ground = _Ground(client, database, url, issuer, api)
         with _worker(environment, memory):
-            runs = [await _one(client, database, url, size) for size in SIZES]
-        await database.aclose()
+            runs = [await _one(ground, size) for size in SIZES]
         peak = int(memory.read_text()) / 1024
-    return [*_events(runs), *_rates(runs), _memory(peak)]
+    return [*_events(runs), *_rates(runs), _memory(peak), *_pages(runs)]
 
 
+@dataclass(frozen=True)
+class _Ground:
+    """What a run needs."""
+
+    client: Client
+    database: Database
+    url: str
+    issuer: Issuer
+    api: httpx.AsyncClient
+
+
+@dataclass(frozen=True)
 class _Run:
     """What was seen of one campaign."""
 
-    def __init__(self, size: int, events: int, charged: float, returned: float) -> None:
-        self.size = size
-        self.events = events
-        self.charged = charged
-        """Seconds from the deadline to the success; half of the pledges are cards."""
-        self.returned = returned
-        """Seconds from the stop until everything is back."""
+    size: int
+    events: int
+    charged: float
+    """Seconds from the deadline to the success; half of the pledges are cards."""
+    returned: float
+    """Seconds from the stop until everything is back."""
+    pages: Sequence[Timing]
 
 
 def _events(runs: list[_Run]) -> Iterator[Figure]:
@@ -116,15 +144,32 @@ def _memory(peak: float) -> Figure:
     return Figure(name=name, ours=peak, yardstick=MEGABYTES, goal=1.0, at_most=True)
 
 
-async def _one(client: Client, database: Database, url: str, size: int) -> _Run:
+def _pages(runs: list[_Run]) -> Iterator[Figure]:
+    largest = max(runs, key=lambda run: run.size)
+    for timing in largest.pages:
+        yield from timing.figures(largest.size)
+
+
+async def _one(ground: _Ground, size: int) -> _Run:
     """One campaign from its review to the last refund."""
+    url = ground.url
     made = campaign(url, Phase.DRAFT, provider="instant")
-    story = await _live(client, url, made)
+    story = await _live(ground.client, url, made)
     groups = {
         (PledgeState.SAVED, Method.CARD): size // 2,
         (PledgeState.FUNDED, Method.WALLET): size - size // 2,
     }
-    await crowd(database, url, made, groups, provider="instant")
+    await crowd(
+        ground.database,
+        url,
+        made,
+        groups,
+        provider="instant",
+        issuer=ground.issuer.url,
+        lumped=True,
+    )
+    token = ground.issuer.token(made.ones[0].subject)
+    timings = await pages.while_live(ground.api, made.campaign_id, token)
     began = time.monotonic()
     await _time_is_up(url, story, made.campaign_id)
     await _until(url, "SELECT phase = 'successful' FROM paths WHERE id = %s", made.campaign_id)
@@ -136,7 +181,9 @@ async def _one(client: Client, database: Database, url: str, size: int) -> _Run:
     returned = time.monotonic() - began
     await story.result()
     events = len((await story.fetch_history()).events)
-    return _Run(size, events, charged, returned)
+    page = f"/v1/campaigns/{made.campaign_id}"
+    timings.append(await pages.timed(ground.api, "a stopped campaign's page", page, token))
+    return _Run(size, events, charged, returned, timings)
 
 
 async def _live(client: Client, url: str, made: Crowd) -> WorkflowHandle[Any, Any]:

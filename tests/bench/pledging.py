@@ -72,7 +72,7 @@ def measure() -> Figure:
             "BAIGONG_LOG_LEVEL": "ERROR",
         }
         for part in ("api", "intake"):
-            stack.enter_context(_process(part, environment))
+            stack.enter_context(process_of(part, environment))
         made = campaign(server.url, Phase.LIVE, provider="instant")
         rate = asyncio.run(_rush(f"http://127.0.0.1:{port}", server.url, made.campaign_id, issuer))
     return Figure(
@@ -81,7 +81,8 @@ def measure() -> Figure:
 
 
 @contextmanager
-def _process(part: str, environment: dict[str, str]) -> Iterator[None]:
+def process_of(part: str, environment: dict[str, str]) -> Iterator[None]:
+    """The `api` or the `intake`, as a process of its own; stopped at the end."""
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.bench.pledging", part], env=environment
     )
@@ -101,7 +102,7 @@ async def _rush(api: str, database_url: str, campaign_id: str, issuer: Issuer) -
     tokens = itertools.cycle([issuer.token(f"backer{number}") for number in range(BACKERS)])
     left = iter(range(PLEDGES))
     async with httpx.AsyncClient(base_url=api, timeout=60, trust_env=False) as http:
-        await _until_ready(http)
+        await until_ready(http)
         await asyncio.gather(*(_known(http, next(tokens)) for _ in range(BACKERS)))
         began = time.monotonic()
 
@@ -114,7 +115,8 @@ async def _rush(api: str, database_url: str, campaign_id: str, issuer: Issuer) -
         return PLEDGES / (time.monotonic() - began)
 
 
-async def _until_ready(http: httpx.AsyncClient) -> None:
+async def until_ready(http: httpx.AsyncClient) -> None:
+    """Waits until the API answers."""
     deadline = time.monotonic() + _READY_SECONDS
     while True:
         try:

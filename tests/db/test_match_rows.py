@@ -13,7 +13,7 @@ from sqlalchemy import event
 from db.engine import Database
 from db.match_rows import Matched, PledgeFacts
 from domain.errors import InsufficientFunds
-from domain.match_call import Mode, Offer
+from domain.match_call import Mode, Offer, Phase
 from tests.stories.calls import GOAL, Field
 
 pytestmark = pytest.mark.asyncio
@@ -244,6 +244,32 @@ async def test_lump_sums(field: Field) -> None:
         by_share: 2_000,
         by_people: 900,
     }
+
+
+async def test_a_lump_sum_that_concurrent_pledges_make_due_only_together(field: Field) -> None:
+    """Real transactions side by side: neither sees the other, and the look before the count finds both, once."""
+    campaign, poor = field.campaign(), field.campaign()
+    half = GOAL // 2
+    by_share = field.call(lump(lump=2_000, at_goal_basis_points=5_000), budget=5_000)
+    by_people = field.call(lump(lump=900, at_backers=2), budget=1_000)
+    closed = field.call(lump(lump=700, at_backers=2), phase=Phase.CLOSED)
+    for call in (by_share, by_people, closed):
+        field.accept(call, campaign)
+    field.accept(by_people, poor)
+    last = [field.pledge_row(campaign, half // 2, state="initiated") for _ in range(2)]
+    assert await asyncio.gather(*(field.reserve(each) for each in last)) == [0, 0]
+    assert await field.pledge(poor, 5) and await field.reserve_lumps(poor) == 0
+    field.set_state("funded", *last)
+    # Whoever counts at the same moment does not reserve it twice.
+    found = await asyncio.gather(*(field.reserve_lumps(campaign) for _ in range(2)))
+    assert sorted(found) == [0, 2_900]
+    assert (await field.count(campaign)).matched == 2_900
+    assert field.amounts(closed) == []
+    assert {each.call_id: each.amount for each in await field.use(campaign)} == {
+        by_share: 2_000,
+        by_people: 900,
+    }
+    assert await field.reserve_lumps(campaign) == 0
 
 
 async def test_pledges_made_before_the_acceptance(field: Field) -> None:

@@ -213,6 +213,12 @@ class Field:
                 session, pledge, CampaignNow(pledged=pledged, goal=GOAL)
             )
 
+    async def reserve_lumps(self, campaign_id: str) -> int:
+        """What the campaign's own transaction does before it counts."""
+        async with self.database.transaction() as session:
+            await session.scalar(select(Path).where(Path.id == campaign_id).with_for_update())
+            return await match_rows.reserve_lumps(session, campaign_id)
+
     async def reprice(self, pledge: PledgeFacts, amount: int, *, pledged: int = 0) -> int:
         """The backer changes the amount."""
         with self.sql() as connection:

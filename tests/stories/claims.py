@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import uuid
 
+from psycopg.types.json import Jsonb
+
 from domain import accounts, postings
 from domain.claims import PassedOn
 from domain.postings import EntryKind, Share
@@ -13,6 +15,7 @@ from tests.stories.house import House
 from tests.stories.money import destination, earned, payout_at, take_out
 from workflows.upkeep import PassOnClaims
 
+DAY = 86_400
 FEE = 800
 """Commission of a sale, basis points."""
 TWO_PARTS = [
@@ -34,6 +37,16 @@ async def earns(fund: Fund, price: int) -> int:
     """The creator sells something; what of it pays debts or is theirs."""
     await earned(fund.house, fund.creator, price=price)
     return price - price * FEE // 10_000
+
+
+def waits_for(fund: Fund, seconds: int) -> None:
+    """From now on small sums wait so long for more; by default a quarter of a year."""
+    fund.house.sql(
+        "UPDATE campaigns SET terms = jsonb_set(terms, '{rules,policy,claim_wait_seconds}', %s)"
+        " WHERE id = %s",
+        Jsonb(seconds),
+        fund.id,
+    )
 
 
 async def spent(house: House, creator: str) -> None:

@@ -7,7 +7,17 @@ from domain.campaign_delivery import divided
 from domain.claims import PassedOn
 from domain.money import split
 from tests.stories.chargebacks import borne, decided
-from tests.stories.claims import TWO_PARTS, earns, pass_on, shared, shortfall, spent, stopped
+from tests.stories.claims import (
+    DAY,
+    TWO_PARTS,
+    earns,
+    pass_on,
+    shared,
+    shortfall,
+    spent,
+    stopped,
+    waits_for,
+)
 from tests.stories.deliveries import balance, creators, dispute, fulfilling, last_loss, refunds
 from tests.stories.funds import PRICE, Fund
 from tests.stories.house import House
@@ -39,27 +49,44 @@ async def test_the_oldest_claim_is_paid_first_with_match_calls_and_banks(house: 
     assert calls_short > 0
     await call.freeze(frozen)
 
-    came = await earns(one, 5_000)
-    await pass_on(house)
-    of_pledges, of_call = divided(came, [sum(short), calls_short])
-    parts = split(of_pledges, short)
-    assert await house.payable(torn) == parts[0]
-    assert balance(one, "held", await call.who(frozen)) == parts[1]
-    assert shared(two) == []
-    [words] = shared(one)
-    assert "backers of 2 pledges, CNY" in words
-    # The call has ended: its part goes on to the sponsor.
-    await call.assert_sums(returned=7_001 - calls_short + of_call, used=calls_short - of_call)
+    got, of_calls = [0, 0], 0
+
+    async def passed_on(came: int) -> None:
+        """Everybody has their part; that of the call, which has ended, goes on to its sponsor."""
+        nonlocal got, of_calls
+        assert await pass_on(house) == PassedOn(pledges=2)
+        missing = [all_ - part for all_, part in zip(short, got, strict=True)]
+        of_pledges, of_call = divided(came, [sum(missing), calls_short - of_calls])
+        parts = split(of_pledges, missing)
+        got = [before + part for before, part in zip(got, parts, strict=True)]
+        of_calls += of_call
+        assert await house.payable(torn) == got[0]
+        assert balance(one, "held", await call.who(frozen)) == got[1]
+        assert shared(two) == []
+        assert "backers of 2 pledges, CNY" in shared(one)[-1]
+        still = calls_short - of_calls
+        await call.assert_sums(returned=7_001 - still, used=still)
+
+    # What is not worth a round waits for more, but not for ever.
+    little = await earns(one, 500)
+    assert await pass_on(house) == PassedOn()
+    assert shared(one) == []
+    waits_for(one, 0)
+    await passed_on(little)
+    waits_for(one, 90 * DAY)
+    await passed_on(await earns(one, 5_000))
 
     # A pledge that a bank disputes is left out until the bank has decided; everybody else has everything. A worker
-    # has died when nobody had heard of the first round, and another one when it had just planned a round.
+    # has died when nobody had heard of the last round, and another one when it had just planned a round.
     reference = await dispute(one, torn)
     await earns(one, 20_000)
-    house.sql("UPDATE claim_rounds SET ended_at = NULL WHERE campaign_id = %s", one.id)
+    house.sql(
+        "UPDATE claim_rounds SET ended_at = NULL WHERE campaign_id = %s AND number = 2", one.id
+    )
     async with house.database.transaction() as session:
         await claim_rows.begin(session, two.id, short_of_two, 0)
     await pass_on(house)
-    rest = short[0] - parts[0]
+    rest = short[0] - got[0]
     assert creators(one, "receivable") == 0
     assert (balance(one, "claim", one.id), balance(two, "claim", two.id)) == (rest, 0)
     assert await shortfall(one, frozen) == 0
@@ -69,7 +96,7 @@ async def test_the_oldest_claim_is_paid_first_with_match_calls_and_banks(house: 
 
     # Lost, the claim pays the bank, and the backer what they have got twice.
     await decided(house, reference, won=False)
-    assert last_loss(one) == [*borne(rest, claim=rest), *borne(parts[0], payable=parts[0])]
+    assert last_loss(one) == [*borne(rest, claim=rest), *borne(got[0], payable=got[0])]
     assert balance(one, "claim", one.id) == await house.payable(torn) == 0
     assert await pass_on(house) == PassedOn()
     await one.adds_up()

@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from tests.stories import jobs, sponsors
 from tests.stories.chargebacks import decided
 from tests.stories.deliveries import creators, lost
-from tests.stories.funds import DAY, FINAL_CHARGES, FIX, PRICE, Fund, lines, paid_in, sent_back
+from tests.stories.funds import (
+    DAY,
+    FINAL_CHARGES,
+    FIX,
+    PRICE,
+    Fund,
+    lines,
+    paid_in,
+    people,
+    sent_back,
+)
 from tests.stories.house import House, Json
 from tests.stories.sponsors import BUDGET, Call
 from tests.stories.test_campaign import decline
@@ -120,6 +132,31 @@ async def test_a_lump_sum_that_is_not_due_any_more_is_no_success(house: House) -
     found = await fund.ended("failed")
     assert (found["result"]["count"]["pledged"], found["result"]["count"]["matched"]) == (PRICE, 0)
     assert (await fund.pledge_of(stays))["state"] == "released"
+    await call.assert_sums(left=BUDGET)
+
+
+async def test_a_lump_sum_that_the_last_two_make_due_only_together(house: House) -> None:
+    """Both pledge before either has paid, so that neither sees the other; when the time is up the sum is there."""
+    lump = {"mode": "lump", "lump": CAP, "at_backers": 2}
+    fund, call = await matched(house, offer=lump, goal=2 * PRICE + CAP, short_rule="pay_anyway")
+    one, other = people(2)[1]
+    made = await asyncio.gather(*(fund.pledge(each, method="wallet") for each in (one, other)))
+    for each in made:
+        await fund.press(each)
+
+    async def both_stand() -> bool:
+        return fund.states() == ["funded", "funded"]
+
+    await eventually(both_stand)
+    await call.assert_sums(left=BUDGET)
+    await fund.close()
+    found = await fund.until("successful")
+    assert found["totals"]["in_escrow"]["amount"] == 2 * PRICE + CAP
+    await fund.adds_up()
+    await call.assert_sums(left=BUDGET - CAP, used=CAP)
+    await fund.act("cancel", fund.creator)
+    await fund.until_closed()
+    await fund.at_zero()
     await call.assert_sums(left=BUDGET)
 
 

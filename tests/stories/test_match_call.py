@@ -66,10 +66,11 @@ async def test_funded_matched_exhausted_closed_by_time_and_settled(house: House)
 
 
 async def test_closed_by_its_sponsor_and_long_unsettled(house: House) -> None:
-    """A campaign that is never decided: operators are called, and can only wait for it or see it called off."""
+    """Campaigns that are not decided: operators are called, and the books are looked at when no news comes of one."""
     call = await Call.opened(house)
-    campaign = await call.accepted()
+    campaign, silent = await call.accepted(), await call.accepted()
     await call.pledge(campaign, 4_000)
+    await call.pledge(silent, 1_000)
     assert_problem(await call.try_to("cancel", call.sponsor), 403, "forbidden")
     await call.act("close", call.sponsor, note="Enough")
     await call.until("closed")
@@ -87,9 +88,25 @@ async def test_closed_by_its_sponsor_and_long_unsettled(house: House) -> None:
     await eventually(called)
     # Cancelling the workflow does not break what was promised.
     await house.workflow(call.story).cancel()
-    await call.assert_sums(reserved=4_000, returned=6_000)
+    await call.assert_sums(reserved=5_000, returned=5_000)
     await call.fail(campaign)
-    await call.ended("ended", PAID, sent_back("match:call", 6_000), sent_back("match:call", 4_000))
+
+    async def settled() -> bool:
+        await call.assert_sums(reserved=1_000, returned=9_000)
+        return bool(await needs_operator(house, call.story))
+
+    await eventually(settled)
+    # Nobody tells of the other one, and the next look at the books finds that nothing is promised.
+    await call.rows.fail(silent)
+    await call.let_pass(180 * DAY)
+    found = await call.ended(
+        "ended",
+        PAID,
+        sent_back("match:call", 5_000),
+        sent_back("match:call", 4_000),
+        sent_back("match:call", 1_000),
+    )
+    assert found["end_reason"] == "settlement_overdue"
     assert await needs_operator(house, call.story) is False
 
 

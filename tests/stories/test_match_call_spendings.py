@@ -82,14 +82,20 @@ async def test_two_of_three_agree(house: House) -> None:
     assert [each["id"] for each in listed["items"]] == [spending["id"], other["id"]]
     mine = await house.get("/v1/match-calls", by=he, which="approver")
     assert [each["id"] for each in mine["items"]] == [call.id]
+    # Only what is asked for keeps a closed call from its end; refused, that goes back as well.
+    last = await ask(call, wu, potter, 1_000)
     await call.act("close", call.sponsor)
-    await call.ended(
+    await call.until("closed")
+    await call.act(f"spendings/{last['id']}/refuse", lin, note="Too late")
+    found = await call.ended(
         "ended",
         PAID,
         paid_to(3_000),
         paid_to(500, "held"),
-        sent_back("match:call", 6_500),
+        sent_back("match:call", 5_500),
+        sent_back("match:call", 1_000),
     )
+    assert found["end_reason"] == "spending_refused"
 
 
 async def test_refused_lapsed_and_still_open_at_the_end(house: House) -> None:
@@ -105,6 +111,7 @@ async def test_refused_lapsed_and_still_open_at_the_end(house: House) -> None:
     assert (gone["state"], gone["note"]) == ("refused", "Too dear")
     await call.assert_sums(left=3_000, reserved=7_000)
     await ask(call, call.sponsor, potter, 1_000)
+    await ask(call, lin, potter, 300)
     agreed = await ask(call, wu, potter, 700)
     # Nothing new after the end, but what is asked for is still decided.
     await call.act("close", call.sponsor)
@@ -112,24 +119,28 @@ async def test_refused_lapsed_and_still_open_at_the_end(house: House) -> None:
     assert_problem(await try_ask(call, lin, potter, 1), 409, "wrong_phase")
     await call.act(f"spendings/{agreed['id']}/approve", lin)
     await call.act(f"spendings/{agreed['id']}/approve", he)
-    await call.assert_sums(reserved=8_000, spent=700, returned=1_300)
-    await call.let_pass(14 * DAY + 60)
-
-    async def lapsed() -> bool:
-        states = [each["state"] for each in (await call.report())["spendings"]]
-        return states == ["refused", "lapsed", "paid"]
-
-    await eventually(lapsed)
-    await call.assert_sums(reserved=7_000, spent=700, returned=2_300)
+    await call.assert_sums(reserved=8_300, spent=700, returned=1_000)
     await call.fail(campaign)
-    await call.ended(
+
+    async def settled() -> bool:
+        await call.assert_sums(reserved=1_300, spent=700, returned=8_000)
+        return True
+
+    await eventually(settled)
+    # One lapses after the other, and with the last one the call ends.
+    await call.let_pass(14 * DAY + 60)
+    found = await call.ended(
         "ended",
         PAID,
         paid_to(700),
-        sent_back("match:call", 1_300),
         sent_back("match:call", 1_000),
         sent_back("match:call", 7_000),
+        sent_back("match:call", 1_000),
+        sent_back("match:call", 300),
     )
+    assert found["end_reason"] == "spending_lapsed"
+    states = [each["state"] for each in (await call.report())["spendings"]]
+    assert states == ["refused", "lapsed", "lapsed", "paid"]
 
 
 async def test_different_people_only(house: House) -> None:
