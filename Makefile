@@ -23,7 +23,8 @@ status: venv ## what runs and what does not
 	@exec $(PYTHON) -m deploy.local status
 
 test: venv-dev ## everything that proves it
-	@exec $(PYTHON) -m pytest -n 4 --dist loadgroup
+	@$(PYTHON) -m pytest -n 4 --dist loadgroup -m 'not crowd'
+	@exec $(PYTHON) -m pytest -n 2 -m crowd tests/stories
 
 lint: venv-dev ## ruff, mypy, import layers
 	@.venv/bin/ruff check .

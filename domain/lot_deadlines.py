@@ -152,26 +152,15 @@ def _timers(clock: Clock, phase: Phase, at: datetime) -> tuple[Deadline, ...]:
             words = f"The materials were not sent: the lot is cancelled.{back}"
             by = ("requester: send kit", _WITHDRAW)
             return (timer("kit", policy.kit_ship_seconds, by, words, Event.KIT_NOT_SENT),)
-        case Phase.KIT_SHIPPED:
-            last = clock.course.kits_lost + 1 >= policy.kits_most
-            words = f"The kit counts as lost: the lot is cancelled.{back}" if last else _RESENT
-            by = ("maker: receive kit", "carrier: any scan")
-            seconds = policy.scan_silence_seconds
-            return (timer("kit_scan", seconds, by, words, Event.KIT_LOST),)
+        case Phase.KIT_SHIPPED | Phase.RETURN_SHIPPED:
+            name, by, words, event = _parcel(clock, phase, back)
+            return (timer(name, policy.scan_silence_seconds, by, words, event),)
         case Phase.MAKING:
             return _making(clock, at)
         case Phase.KIT_CONTESTED:
             words = f"Nobody has ruled: the lot is cancelled.{back}"
             by = ("requester: admit contest", "operator: rule kit")
             return (timer("contest", policy.ruling_seconds, by, words, Event.CONTEST_LAPSED),)
-        case Phase.RETURN_SHIPPED:
-            seconds = policy.scan_silence_seconds
-            if not clock.said.tracked:
-                by = ("requester: receive goods", "requester: deny goods")
-                words = "The goods count as arrived."
-                return (timer("goods", seconds, by, words, Event.GOODS_RECEIVED),)
-            by = ("requester: receive goods", "carrier: any scan")
-            return (timer("goods_scan", seconds, by, _goods_lost(clock), Event.GOODS_LOST),)
         case Phase.INSPECTING:
             words = "Nobody has inspected: everything is accepted and paid."
             by = ("inspector: decide",)
@@ -225,6 +214,19 @@ def _making(clock: Clock, at: datetime) -> tuple[Deadline, ...]:
             event=Event.ABANDONED,
         ),
     )
+
+
+def _parcel(clock: Clock, phase: Phase, back: str) -> tuple[str, tuple[str, ...], str, Event]:
+    """Name, who can stop it, outcome and event of the timer of a parcel that is on its way."""
+    if phase is Phase.KIT_SHIPPED:
+        last = clock.course.kits_lost + 1 >= clock.terms.policy.kits_most
+        words = f"The kit counts as lost: the lot is cancelled.{back}" if last else _RESENT
+        return "kit_scan", ("maker: receive kit", "carrier: any scan"), words, Event.KIT_LOST
+    if not clock.said.tracked:
+        by = ("requester: receive goods", "inspector: deny goods")
+        return "goods", by, "The goods count as arrived.", Event.GOODS_RECEIVED
+    by = ("requester: receive goods", "carrier: any scan")
+    return "goods_scan", by, _goods_lost(clock), Event.GOODS_LOST
 
 
 def _goods_lost(clock: Clock) -> str:

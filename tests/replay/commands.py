@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -141,7 +142,8 @@ def clean(recording: str, host: str) -> str:
             return [walk(each) for each in value]
         if key == "identity":
             return "recorder"
-        if isinstance(value, str) and host and host in value:
+        # As a word of its own: ids are random letters, and a machine's name may be short.
+        if isinstance(value, str) and host and re.search(rf"(?<!\w){re.escape(host)}(?!\w)", value):
             return "recorder"
         return value
 

@@ -7,6 +7,8 @@ import time
 from collections import Counter
 from datetime import datetime
 
+import pytest
+
 from db import entries
 from db.admission import Arrival
 from db.entries import Work
@@ -15,6 +17,8 @@ from domain.ids import new_id
 from tests.stories.contests import Show
 from tests.stories.house import House
 from tests.waiting import eventually
+
+pytestmark = pytest.mark.crowd
 
 EARLY = 4_000
 CROWD = 1_000

@@ -7,6 +7,8 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
+import pytest
+
 from tests.stories.funds import PRICE, Fund, people, tier
 from tests.stories.house import House
 from tests.stories.pledging import (
@@ -19,6 +21,8 @@ from tests.stories.pledging import (
     wound_up,
 )
 from tests.waiting import eventually
+
+pytestmark = pytest.mark.crowd
 
 CROWD = 99
 AT_ONCE = 24

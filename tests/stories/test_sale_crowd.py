@@ -6,11 +6,14 @@ import asyncio
 import uuid
 
 import httpx
+import pytest
 
 from tests.api.client import assert_problem
 from tests.stories.deals import Deal, people
 from tests.stories.house import House, Json
 from tests.waiting import eventually
+
+pytestmark = pytest.mark.crowd
 
 CROWD = 50
 
