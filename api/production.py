@@ -295,6 +295,7 @@ def _rules(services: Services, order_id: str, return_url: str | None) -> Rules:
         refund_policy=settings.refund_policy,
         provider=services.provider.code,
         return_url=return_url or f"{settings.api_url}/v1/production-orders/{order_id}",
+        max_hold_seconds=services.provider.max_hold_days * 86_400,
     )
 
 
@@ -302,7 +303,7 @@ def _wish(services: Services, terms: ProductionTerms, body: WagesIn) -> FundingW
     """How the wages are paid in. Raises HoldTooLong."""
     rules = _rules(services, terms.order_id, str(body.return_url) if body.return_url else None)
     now = terms.model_copy(update={"rules": rules})
-    require_holdable(now, services.provider.max_hold_days * 86_400)
+    require_holdable(now, rules.max_hold_seconds)
     by_card = body.pay_by is PayBy.CARD
     return FundingWish(
         rules=rules,

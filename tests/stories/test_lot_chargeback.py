@@ -6,8 +6,8 @@ from tests.stories.chargebacks import BANK_FEE, balance, decided, opened
 from tests.stories.house import House
 from tests.stories.jobs import lines
 from tests.stories.lots import decided as inspected
-from tests.stories.lots import deposit_kept, deposited, wages
-from tests.stories.workshop import ADMIN, DEPOSIT, Lot, Workshop
+from tests.stories.lots import deposit_back, deposit_kept, deposited, wages
+from tests.stories.workshop import ADMIN, DEPOSIT, Lot, Workshop, uploaded
 from tests.waiting import eventually
 
 UNITS = 10
@@ -25,6 +25,23 @@ async def lost(lot: Lot, amount: int) -> None:
 
     await eventually(paused)
     await decided(lot.house, dispute, won=False)
+
+
+async def goes_on(lot: Lot) -> None:
+    """The bank has decided, and the lot does not stand still any more."""
+
+    async def running() -> bool:
+        return not (await lot.house.workflow(lot.story).query("watch"))["is_paused"]
+
+    await eventually(running)
+
+
+async def one_more_is_lost(lot: Lot, phase: str) -> None:
+    """In this phase the bank takes the deposit of one more unit, and the lot stays where it is."""
+    await lot.until(phase)
+    await lost(lot, DEPOSIT)
+    await goes_on(lot)
+    await lot.until(phase)
 
 
 def borne(amount: int) -> list[str]:
@@ -52,11 +69,7 @@ async def test_later_the_lot_goes_on_with_what_is_left_of_the_deposit(house: Hou
     shop = await Workshop.published(house, units=UNITS, lot_most=UNITS)
     lot = await shop.making(UNITS)
     await lost(lot, HELD // 2)
-
-    async def goes_on() -> bool:
-        return not (await house.workflow(lot.story).query("watch"))["is_paused"]
-
-    await eventually(goes_on)
+    await goes_on(lot)
     await lot.act("send-goods", made=UNITS)
     await lot.supply("receive-goods")
     await inspected(lot, 4, rejected=6)
@@ -72,6 +85,41 @@ async def test_later_the_lot_goes_on_with_what_is_left_of_the_deposit(house: Hou
             ("release", "credit payable:maker", 4 * DEPOSIT),
         ),
         deposit_kept(1),
+    )
+
+
+async def test_the_bank_may_take_a_part_in_every_phase(house: House) -> None:
+    shop = await Workshop.published(house, units=UNITS, lot_most=UNITS)
+    lot = await shop.claim(units=UNITS)
+    await lot.pay_deposit()
+    await lot.supply("send-kit")
+    await one_more_is_lost(lot, "kit_shipped")
+    await lot.act("receive-kit")
+    await one_more_is_lost(lot, "making")
+    await lot.act("contest-kit", note="Wet", file_ids=[await uploaded(house, lot.maker)])
+    await one_more_is_lost(lot, "kit_contested")
+    await lot.act("rule-kit", ADMIN, note="They are dry", as_promised=True)
+    await lot.act("send-goods", made=UNITS)
+    await one_more_is_lost(lot, "return_shipped")
+    await lot.supply("receive-goods")
+    await one_more_is_lost(lot, "inspecting")
+    await inspected(lot, 2, rework=1, rejected=7)
+    await one_more_is_lost(lot, "rework")
+    await lot.act("send-goods", made=1)
+    await lot.supply("receive-goods")
+    await inspected(lot, 0, rejected=1)
+    await one_more_is_lost(lot, "decided")
+    await lot.act("appeal", note="They hold 2 kg")
+    await one_more_is_lost(lot, "appealed")
+    await lot.act("rule", ADMIN, note="They do", accepted=8)
+    # Of ten the bank has taken eight, and two were given back with the first accepted units.
+    await lot.ended(
+        "settled",
+        deposited(UNITS),
+        *(borne(DEPOSIT) for _ in range(8)),
+        wages(2),
+        deposit_back(2),
+        wages(8),
     )
 
 
