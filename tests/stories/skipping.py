@@ -12,10 +12,14 @@ from temporalio.service import RPCError
 from temporalio.testing import TimeSkipper
 
 _LOOK_SECONDS = 3
+_LOOKS = 40
 
 
 class Skipper(TimeSkipper):
-    """The SDK's skipper, which can wait for ever for a workflow that ends in the moment the skip begins."""
+    """The SDK's skipper, which can wait for ever for a workflow that ends, or begins anew, in the moment the skip begins.
+
+    Whoever skips looks afterwards at what it has led to.
+    """
 
     async def fast_forward(
         self,
@@ -25,7 +29,7 @@ class Skipper(TimeSkipper):
     ) -> bool:
         """Skips so much time of the workflow; False when it ended before."""
         skip = asyncio.create_task(super().fast_forward(handle, duration))
-        while True:
+        for _ in range(_LOOKS):
             await asyncio.wait({skip}, timeout=_LOOK_SECONDS)
             if skip.done():
                 return skip.result()
