@@ -85,6 +85,8 @@ async def test_a_second_inspector_decides(house: House) -> None:
         "accepted": 2,
         "rework": 0,
         "rejected": 1,
+        "missing": 0,
+        "returned": None,
         "fault": "maker",
         "concession": False,
     }

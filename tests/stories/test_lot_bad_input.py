@@ -12,6 +12,7 @@ import pytest
 from domain.ids import new_id
 from tests.api.client import assert_problem
 from tests.stories.house import House, Json
+from tests.stories.looks import concluded, newest
 from tests.stories.polls import verified
 from tests.stories.test_frozen import decide, user_id
 from tests.stories.workshop import (
@@ -299,6 +300,7 @@ async def test_acts_that_cannot_be(house: House) -> None:
     other = await house.call("POST", path, by=lot.maker, key=key, json={"made": 1})
     assert_problem(other, 422, "idempotency_key_reused")
     await lot.supply("receive-goods")
+    await concluded(lot, await newest(lot), accepted=0)
     await lot.until("settled")
     await shop.act("stop")
     sample = [

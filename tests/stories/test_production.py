@@ -218,7 +218,7 @@ async def test_operators_read_where_the_units_are_and_no_news_is_needed_for_the_
     house: House,
 ) -> None:
     """The order is looked at now and then; that also ends it when the last lot's word was lost."""
-    shop = await Workshop.published(house, claims_seconds=45 * DAY)
+    shop = await Workshop.published(house, claims_seconds=40 * DAY)
     handle = house.workflow(shop.story)
     takes_on(shop, 40)
     await shop.let_pass(30 * DAY + 1)
@@ -239,7 +239,7 @@ async def test_operators_read_where_the_units_are_and_no_news_is_needed_for_the_
     assert done["end_reason"] == "claims_over"
     assert "looked by system" in await shop.timeline()
 
-    made = await Workshop.published(house, claims_seconds=45 * DAY)
+    made = await Workshop.published(house, claims_seconds=40 * DAY)
     takes_on(made, UNITS)
     rejected(made, UNITS)
     await made.let_pass(30 * DAY + 1)

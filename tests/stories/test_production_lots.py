@@ -117,7 +117,7 @@ async def test_who_claims_in_time_gets_the_units_however_long_it_takes_to_write_
     await shop.until("closing")
     assert_problem(await shop.try_claim(late, 10), 409, "wrong_phase")
     lot = Lot(shop, early, answer.json())
-    await lot.act("send-goods", made=0, unused=10)
+    await lot.act("send-goods", made=0, spoiled=10)
     await lot.supply("receive-goods")
     await shop.ended("completed", PAID, returned(UNITS * RATE))
 

@@ -211,7 +211,7 @@ async def test_ten_thousand_lots_cost_the_order_nothing(
     with postgres_server.fresh() as url:
         async with running_house(dev_server, url, issuer, tmp_path) as house:
             units = ROWS * ROW_UNITS
-            shop = await Workshop.published(house, units=units, claims_seconds=45 * DAY)
+            shop = await Workshop.published(house, units=units, claims_seconds=40 * DAY)
             await shop.claim(units=ROW_UNITS)
             handle = house.workflow(shop.story)
             few = await _statements(shop, 1)
