@@ -23,8 +23,9 @@ status: venv ## what runs and what does not
 	@exec $(PYTHON) -m deploy.local status
 
 test: venv-dev ## everything that proves it
-	@$(PYTHON) -m pytest -n 4 --dist loadgroup -m 'not crowd'
-	@exec $(PYTHON) -m pytest -n 2 -m crowd tests/stories
+	@$(PYTHON) -m pytest -n 4 --dist loadgroup -m 'not (crowd or thousands)'
+	@$(PYTHON) -m pytest -n 2 -m crowd tests/stories
+	@exec $(PYTHON) -m pytest -n 2 -m thousands tests/stories
 
 lint: venv-dev ## ruff, mypy, import layers
 	@.venv/bin/ruff check .

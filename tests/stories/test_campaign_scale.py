@@ -46,7 +46,7 @@ WAYS = {
     (PledgeState.INITIATED, Method.WALLET): COUNT - COUNT // 2,
 }
 
-pytestmark = pytest.mark.timeout(600 + COUNT // 5)
+pytestmark = [pytest.mark.thousands, pytest.mark.timeout(600 + COUNT // 5)]
 
 
 @asynccontextmanager
