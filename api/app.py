@@ -56,6 +56,7 @@ def create_app(
         version="0.1.0",
         description=_DESCRIPTION,
         redirect_slashes=False,
+        openapi_tags=[{"name": tag} for tag in routes.TAGS],
         lifespan=_lifespan(settings, database, temporal, providers),
     )
     app.state.base_url = settings.api_url

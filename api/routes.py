@@ -1,4 +1,4 @@
-"""Every router of the API, in the order of the documentation."""
+"""Every router of the API."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ from api import (
     webhooks,
 )
 
-ROUTERS = (
+_ROUTERS = (
     users.router,
     accounts.router,
     files.router,
@@ -99,3 +99,9 @@ ROUTERS = (
     webhooks.router,
     health.router,
 )
+_BUSIEST = (webhooks.router, pledges.router)
+
+ROUTERS = (*_BUSIEST, *(each for each in _ROUTERS if each not in _BUSIEST))
+"""As requests are looked up, one route after the other: those come first that a funding campaign calls all the time."""
+TAGS = tuple(dict.fromkeys(str(tag) for router in _ROUTERS for tag in router.tags))
+"""In the order of the documentation."""
