@@ -74,6 +74,24 @@ async def test_under_our_label_the_protection_fund_pays(house: House) -> None:
     await shop.ended("completed", funded(UNITS * RATE), returned(UNITS * RATE))
 
 
+async def test_mended_goods_that_are_all_covered_settle_the_lot(house: House) -> None:
+    shop = await Workshop.published(house, units=UNITS, lot_most=UNITS)
+    lot = await shop.handed_in(UNITS)
+    await decided(lot, 8, rework=2)
+    await sent(lot, made=2)
+    held = fund_of(house)
+    await lot.let_pass(11 * DAY)
+    await lot.ended(
+        "settled",
+        deposited(UNITS),
+        wages(8),
+        deposit_back(8),
+        covered(house, 2 * RATE, held),
+        deposit_back(2),
+    )
+    await shop.ended("completed", funded(UNITS * RATE), returned(2 * RATE))
+
+
 async def test_a_number_that_no_carrier_has_ever_seen_is_the_makers_risk(house: House) -> None:
     shop = await Workshop.published(house, units=20, lot_most=UNITS, lots_at_once=2)
     lot = await shop.making(UNITS)
@@ -141,6 +159,18 @@ async def test_goods_without_a_number(house: House) -> None:
     await denied.until("decided")
     await denied.let_pass(3 * DAY + 1)
     await denied.ended("lost", deposited(UNITS), deposit_kept(UNITS))
+
+    pleaded = await shop.making(UNITS)
+    await pleaded.act("send-goods", made=UNITS)
+    await pleaded.supply("deny-goods", note="Nothing has come")
+    await pleaded.act("appeal", note="I have brought it to the shop")
+    await pleaded.act("rule", ADMIN, accepted=0, note="Nobody has seen it there")
+    await pleaded.ended("lost", deposited(UNITS), deposit_kept(UNITS))
+
+    spoiled = await shop.making(UNITS)
+    await spoiled.act("send-goods", made=0, spoiled=UNITS)
+    await spoiled.supply("deny-goods", note="Nothing has come")
+    await spoiled.ended("lost", deposited(UNITS), deposit_kept(UNITS))
 
     silent = await shop.making(UNITS)
     await silent.act("send-goods", made=UNITS)
