@@ -17,7 +17,7 @@ from activities.match_call_money import back_to_sponsors
 from db import fulfilment_rows, match_rows
 from db.match_rows import Matched
 from db.tables import Path
-from domain import accounts, postings
+from domain import accounts, postings, postings_match
 from domain.campaign import Event, Phase, TrancheState
 from domain.campaign_delivery import (
     Clawback,
@@ -115,7 +115,7 @@ async def give_back(case: Case, parts: Sequence[Matched]) -> Shared:
         .order_by(Path.id)
     )
     returned = [
-        postings.match_returned(
+        postings_match.match_returned(
             f"{case.key}/match/{each.call_id}",
             each.call_id,
             case.path.id,
@@ -169,7 +169,7 @@ def _clawback_entries(case: Case, back: Clawback, payee: accounts.Account) -> li
         )
     if back.owed:
         made.append(
-            postings.claim(f"{case.key}/claim", case.path.id, creator_id, back.owed, currency)
+            postings_match.claim(f"{case.key}/claim", case.path.id, creator_id, back.owed, currency)
         )
     return made
 

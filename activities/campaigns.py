@@ -20,7 +20,7 @@ from db.campaign_counts import counted, promised_if_silent
 from db.engine import Database
 from db.queries import file_access
 from db.tables import Path
-from domain import postings
+from domain import postings_match
 from domain.campaign import (
     LATE_PLEDGES,
     Count,
@@ -341,7 +341,7 @@ async def _succeeded(case: Case, count: Count, used: Sequence[match_rows.Matched
         summary=f"The campaign has succeeded: {_in_words(case, count)}",
         deadlines=success_deadlines(case.terms, case.ledger, case.at, owed=owed),
         entries=[
-            postings.match_used(
+            postings_match.match_used(
                 f"{case.key}/match/{each.call_id}",
                 each.call_id,
                 campaign_id,

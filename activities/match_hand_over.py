@@ -11,7 +11,7 @@ from activities.settlement import net_debts
 from activities.transitions import advance, close_when_empty, lock_path, timers
 from db import fulfilment_rows, match_rows
 from db.tables import Campaign, Path
-from domain import postings
+from domain import postings_match
 from domain.campaign import GIVES_BACK, CampaignTerms, Phase
 from domain.campaign_delivery import releasable, release_entry, released
 from domain.ids import step_key
@@ -39,7 +39,7 @@ async def hand_over(session: AsyncSession, campaign_id: str, key: str, at: datet
     row.taken_in += total
     row.moves += 1
     entries = [
-        postings.match_used(
+        postings_match.match_used(
             step_key(key, f"match/{each.call_id}"),
             each.call_id,
             campaign_id,

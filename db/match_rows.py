@@ -196,7 +196,7 @@ async def use(session: AsyncSession, campaign_id: str) -> tuple[Matched, ...]:
     """The campaign has succeeded: what is reserved for pledges that are paid is used, all else is freed.
 
     What becomes free is passed on first, so that paid pledges of this campaign that wait get their turn. Lump sums are
-    checked a last time against what was collected. The caller posts each with domain.postings.match_used. Nothing is
+    checked a last time against what was collected. The caller posts each with domain.postings_match.match_used. Nothing is
     promised to the campaign from now on; a second call answers nothing.
 
     Of calls in doubt (db.match_due.in_doubt) nothing is used: what they have reserved for paid pledges waits until the
@@ -245,7 +245,7 @@ async def free_campaign(session: AsyncSession, campaign_id: str) -> int:
 async def give_back(session: AsyncSession, campaign_id: str, amounts: Sequence[Matched]) -> None:
     """The campaign stopped after its success: so much of what was used goes back to the calls, and on to those who wait.
 
-    The caller posts each with domain.postings.match_returned. Raises InsufficientFunds for more than was used.
+    The caller posts each with domain.postings_match.match_returned. Raises InsufficientFunds for more than was used.
     """
     given = {each.call_id: each.amount for each in amounts if each.amount}
     locked = {each.id: each for each in await lock_for_return(session, campaign_id)}

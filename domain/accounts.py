@@ -51,6 +51,10 @@ class AccountKind(StrEnum):
     """What payment companies keep (expense)."""
     LOSS = "loss"
     """What nobody else bears (expense)."""
+    SUSPENSE = "suspense"
+    """Money at provider P that nobody can explain yet (suspense: either side)."""
+    UNCLAIMED = "unclaimed"
+    """What closed accounts left behind and nobody has asked for, kept as the law wants it (liability)."""
 
 
 PLATFORM = "platform"
@@ -70,6 +74,7 @@ _EITHER_SIGN = {
     AccountKind.FEE,
     AccountKind.PSP_FEE,
     AccountKind.LOSS,
+    AccountKind.SUSPENSE,
 }
 PATH_BOUND = frozenset(
     {
@@ -107,6 +112,11 @@ class Account(Message):
 
 def cash(provider: str) -> Account:
     return Account(kind=AccountKind.CASH, owner=provider)
+
+
+def custody(provider: str) -> Account:
+    """Money that provider P has moved to its custodian: still ours to direct, but out of its hands."""
+    return cash(f"{provider}.custody")
 
 
 def clearing(provider: str) -> Account:
@@ -157,7 +167,12 @@ def claim(campaign_id: str) -> Account:
     return Account(kind=AccountKind.CLAIM, owner=campaign_id)
 
 
+def suspense(provider: str) -> Account:
+    return Account(kind=AccountKind.SUSPENSE, owner=provider)
+
+
 PROTECTION_FUND = Account(kind=AccountKind.PROTECTION_FUND, owner=PLATFORM)
 FEE = Account(kind=AccountKind.FEE, owner=PLATFORM)
 PSP_FEE = Account(kind=AccountKind.PSP_FEE, owner=PLATFORM)
 LOSS = Account(kind=AccountKind.LOSS, owner=PLATFORM)
+UNCLAIMED = Account(kind=AccountKind.UNCLAIMED, owner=PLATFORM)

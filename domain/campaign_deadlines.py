@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from domain import postings
+from domain import postings_match
 from domain.campaign import CampaignTerms, Event, Funding, Phase
 from domain.deadlines import Deadline, PlannedPosting, planned
 from domain.model import Message
@@ -198,7 +198,7 @@ def _match_used(terms: CampaignTerms, promised: Sequence[Promised]) -> tuple[Pla
     """What success posts at once: money of backers is in escrow already, that of match calls joins it."""
     return planned(
         *(
-            postings.match_used(
+            postings_match.match_used(
                 "preview", each.call_id, terms.campaign_id, each.amount, terms.currency
             )
             for each in promised

@@ -43,6 +43,13 @@ class EntryKind(StrEnum):
     UNFREEZE = "unfreeze"
     MATCH_USED = "match_used"
     MATCH_RETURNED = "match_returned"
+    RETURN = "return"
+    GOODWILL = "goodwill"
+    ARBITRATION = "arbitration"
+    CUSTODY = "custody"
+    ESCHEAT = "escheat"
+    SUSPEND = "suspend"
+    CORRECTION = "correction"
     REVERSAL = "reversal"
 
 
@@ -280,18 +287,6 @@ def clawback(
     )
 
 
-def claim(key: str, path_id: str, user_id: str, amount: int, currency: str) -> JournalEntry:
-    """What a stopped campaign's creator owes its backers: Dr receivable:u/Cr claim:path. Later income pays it first."""
-    return entry(
-        EntryKind.CLAIM,
-        key,
-        currency,
-        [_share(accounts.receivable(user_id), amount)],
-        [_share(accounts.claim(path_id), amount)],
-        path_id=path_id,
-    )
-
-
 def net_receivable(
     key: str, user_id: str, owed: int, balance: int, currency: str, *, path_id: str | None = None
 ) -> JournalEntry | None:
@@ -469,32 +464,4 @@ def reverse(key: str, wrong: JournalEntry, note: str) -> JournalEntry:
         ),
         path_id=wrong.path_id,
         note=note,
-    )
-
-
-def match_used(
-    key: str, call_id: str, campaign_id: str, amount: int, currency: str
-) -> JournalEntry:
-    """A campaign has succeeded: Dr match:call/Cr escrow:campaign. An entry of the campaign; the call's statement shows it too."""
-    return entry(
-        EntryKind.MATCH_USED,
-        key,
-        currency,
-        [_share(accounts.match(call_id), amount)],
-        [_share(accounts.escrow(campaign_id), amount)],
-        path_id=campaign_id,
-    )
-
-
-def match_returned(
-    key: str, call_id: str, campaign_id: str, amount: int, currency: str
-) -> JournalEntry:
-    """The campaign was stopped after all: Dr escrow:campaign/Cr match:call."""
-    return entry(
-        EntryKind.MATCH_RETURNED,
-        key,
-        currency,
-        [_share(accounts.escrow(campaign_id), amount)],
-        [_share(accounts.match(call_id), amount)],
-        path_id=campaign_id,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from domain import accounts, postings
+from domain import accounts, postings, postings_match
 from domain.accounts import FEE
 from domain.campaign import CampaignTerms, Funding, Kind, Ledger, Rules, Tranche, Trigger
 from domain.campaign_delivery import (
@@ -101,7 +101,7 @@ async def test_what_a_stopped_creator_cannot_give_back_is_claimed(book: Book) ->
     assert (back.from_balance, back.fee, back.owed) == (1_000, 52, 2_948)
     await book.post(
         postings.clawback(book.key(), "campaign", "creator", 1_000, 1_000, "CNY", fee=back.fee),
-        postings.claim(book.key(), "campaign", "creator", back.owed, "CNY"),
+        postings_match.claim(book.key(), "campaign", "creator", back.owed, "CNY"),
         postings.refund(book.key(), "campaign", "ref", 6_000 + back.amount, "CNY"),
         postings.refund_paid(book.key(), "campaign", "ref", PROVIDER, 6_000 + back.amount, "CNY"),
     )

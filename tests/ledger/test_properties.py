@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain import accounts, postings
+from domain import accounts, postings, postings_back, postings_match
 from domain.accounts import Account, AccountKind, Side
 from domain.errors import AmountOutOfRange, UnbalancedEntry
 from domain.money import MAX_AMOUNT, basis_points_of, split
@@ -76,9 +76,9 @@ MACROS: dict[str, Macro] = {
     "refund_paid": lambda n, x, y: postings.refund_paid("k", "p", "r", "P", n, "CNY"),
     "refund_to_balance": lambda n, x, y: postings.refund_to_balance("k", "p", "r", "u", n, "CNY"),
     "clawback": lambda n, x, y: postings.clawback("k", "p", "u", n, x, "CNY"),
-    "claim": lambda n, x, y: postings.claim("k", "p", "u", n, "CNY"),
-    "match_used": lambda n, x, y: postings.match_used("k", "m", "p", n, "CNY"),
-    "match_returned": lambda n, x, y: postings.match_returned("k", "m", "p", n, "CNY"),
+    "claim": lambda n, x, y: postings_match.claim("k", "p", "u", n, "CNY"),
+    "match_used": lambda n, x, y: postings_match.match_used("k", "m", "p", n, "CNY"),
+    "match_returned": lambda n, x, y: postings_match.match_returned("k", "m", "p", n, "CNY"),
     "net_receivable": lambda n, x, y: postings.net_receivable("k", "u", n, x, "CNY"),
     "payout": lambda n, x, y: postings.payout("k", "o", "u", n, "CNY"),
     "payout_paid": lambda n, x, y: postings.payout_paid("k", "o", "P", n, x, "CNY"),
@@ -91,14 +91,43 @@ MACROS: dict[str, Macro] = {
     ),
     "freeze": lambda n, x, y: postings.freeze("k", "u", n, "CNY"),
     "unfreeze": lambda n, x, y: postings.unfreeze("k", "u", n, "CNY"),
+    "take_back": lambda n, x, y: postings_back.take_back(
+        "k",
+        "p",
+        "r",
+        payee=accounts.payable("u"),
+        user_id="u",
+        seller=n,
+        balance=x,
+        fee=y,
+        royalties=_parts(n)[2:],
+        currency="CNY",
+        fee_kept=x > y,
+    ),
+    "goodwill": lambda n, x, y: postings_back.goodwill(
+        "k", "p", "r", accounts.payable("u"), n, "CNY"
+    ),
+    "arbitration": lambda n, x, y: postings_back.arbitration(
+        "k", "p", accounts.payable("u"), n, "CNY"
+    ),
+    "correction": lambda n, x, y: postings_back.correction(
+        "k",
+        [postings.debit(accounts.LOSS, n), postings.credit(accounts.payable("u"), n)],
+        "CNY",
+        "why",
+    ),
+    "to_custody": lambda n, x, y: postings_back.to_custody("k", "p", "P", n, "CNY"),
+    "escheat": lambda n, x, y: postings_back.escheat("k", "u", n, "CNY"),
+    "suspend": lambda n, x, y: postings_back.suspend("k", "P", n if x > y else -n, "CNY", "why"),
 }
 
 
 def test_every_macro_is_covered() -> None:
     made = {
         name
-        for name, thing in vars(postings).items()
-        if callable(thing) and getattr(thing, "__module__", "") == postings.__name__
+        for module in (postings, postings_back, postings_match)
+        for name, thing in vars(module).items()
+        if callable(thing) and getattr(thing, "__module__", "") == module.__name__
         and name.islower() and not name.startswith("_")
     }  # fmt: skip
     assert made - {"debit", "credit", "entry", "reverse"} == set(MACROS)

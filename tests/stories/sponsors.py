@@ -11,7 +11,7 @@ import httpx
 from activities.match_call_money import back_to_sponsors
 from db import match_rows
 from db.match_rows import Matched, PledgeFacts
-from domain import postings
+from domain import postings_match
 from domain.ids import new_id
 from ledger import journal
 from tests.stories.calls import Field
@@ -177,7 +177,7 @@ class Call:
             await journal.post(
                 session,
                 *(
-                    postings.match_used(
+                    postings_match.match_used(
                         f"{campaign}/{each.call_id}/used",
                         each.call_id,
                         campaign,
@@ -205,7 +205,7 @@ class Call:
             at = self.house.sql("SELECT now()")[0][0]
             await match_rows.give_back(session, campaign, back)
             onward = await back_to_sponsors(session, back, key=key, at=at)
-            returned = postings.match_returned(key, self.id, campaign, amount, "CNY")
+            returned = postings_match.match_returned(key, self.id, campaign, amount, "CNY")
             await journal.post(session, returned, *onward.entries)
         for case in onward.cases:
             await self.house.temporal.start_workflow(
