@@ -15,6 +15,7 @@ from db.tables.campaigns import (
     ProviderLimit,
     SavedCard,
 )
+from db.tables.cases import Case, CaseEvent
 from db.tables.chargebacks import Chargeback
 from db.tables.claims import ClaimRound, ClaimShare
 from db.tables.contests import (
@@ -74,6 +75,8 @@ __all__ = [
     "CampaignItem",
     "CampaignTranche",
     "CampaignUpdate",
+    "Case",
+    "CaseEvent",
     "Chargeback",
     "ClaimRound",
     "ClaimShare",

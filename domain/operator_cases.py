@@ -1,0 +1,33 @@
+"""Cases of operators: why a person has to look, and how far they have got."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class CaseKind(StrEnum):
+    """Why a person has to look."""
+
+    STUCK = "stuck"
+    CHARGEBACK = "chargeback"
+    DISPUTE_RULING = "dispute_ruling"
+    DISPUTE_APPEAL = "dispute_appeal"
+    RETURN = "return"
+    PAYOUT_REVIEW = "payout_review"
+    PAYOUT_MISMATCH = "payout_mismatch"
+    DIFFERENCE = "difference"
+    HOLD = "hold"
+    ACCOUNT_REVIEW = "account_review"
+    CLOSING = "closing"
+    PAYEE = "payee"
+    OTHER = "other"
+
+
+class CaseState(StrEnum):
+    """How far they have got."""
+
+    OPEN = "open"
+    ASSIGNED = "assigned"
+    DECIDED = "decided"
+    EXECUTED = "executed"
+    CLOSED = "closed"
