@@ -34,7 +34,7 @@ from activities.in_kind_money import (
     in_kind_refunded,
     in_kind_unfunded,
 )
-from activities.losses import borne_by_payer, lost_before, lost_entry
+from activities.losses import borne_by_payer, lost_entry
 from activities.lot_money import lot_deposit_lost, lot_funded, lot_refunded, lot_unfunded
 from activities.match_call_money import (
     match_budget_lost,
@@ -56,7 +56,8 @@ from activities.tender_money import (
     tender_refunded,
     tender_unfunded,
 )
-from activities.transitions import advance, funded_key, happened, unfunded_key
+from activities.transitions import advance, funded_key, happened, timers, unfunded_key
+from db import sale_rows
 from db.tables import Path, Payment, Refund
 from domain import campaign, contest, in_kind, lot, match_call, production, tender
 from domain.chargebacks import Lost
@@ -65,7 +66,8 @@ from domain.ids import revived_workflow_id
 from domain.money import format_money
 from domain.path import Standing
 from domain.payments import FollowPayment, FundingResult, PaymentOutcome, RefundState
-from domain.sale import FINAL, Event, Phase, SaleTerms, commission, deadlines, due_at, next_phase
+from domain.sale import FINAL, Event, Phase, SaleTerms, deadlines, due_at, next_phase
+from domain.sale_money import bank_took
 from ledger import journal
 
 
@@ -144,7 +146,8 @@ async def _sale_funded(
     else:
         event = Event.LATE_PAYMENT_RETURNED
         words = f"Paid after the order had ended: {amount} goes back"
-        refund_id = await refund_escrow(session, path.id, key, event)
+        money = await sale_rows.money_of(session, sale, phase)
+        refund_id, _ = await refund_escrow(session, sale, money, key, event)
         outcome = PaymentOutcome(result=FundingResult.RETURNING, at=look.at, refund_id=refund_id)
         sale.end_reason = event
     entered = next_phase(phase, event)
@@ -212,27 +215,39 @@ async def _sale_refunded(session: AsyncSession, path: Path, refund: Refund, at: 
     )
 
 
-async def _sale_lost(session: AsyncSession, path: Path, payment: Payment, lost: Lost) -> None:
+async def _sale_lost(
+    session: AsyncSession, path: Path, payment: Payment, lost: Lost
+) -> Standing | None:
     """Before the release escrow pays, after it the seller, as far as they and the commission got any of this payment.
 
-    A sale that is refunded owes the seller nothing: the buyer has the money twice then.
+    A sale that is refunded owes the seller nothing: the buyer has the money twice then. One that has not ended goes on
+    with what the bank has left of it, if anything, so it tells where it stands.
     """
-    terms = SaleTerms.model_validate((await sale_of(session, path.id)).terms)
-    if path.phase != Phase.COMPLETED:
-        entry = await lost_entry(session, path, payment, lost, payee=terms.buyer_id)
-    else:
-        before = await lost_before(session, payment, lost)
-        bought_back = min(lost.amount, max(payment.amount - before, 0))
+    sale = await sale_of(session, path.id)
+    terms, phase = SaleTerms.model_validate(sale.terms), Phase(path.phase)
+    money = await sale_rows.money_of(session, sale, phase, but=lost.chargeback_id)
+    taken = bank_took(terms, money, lost.amount)
+    sale_rows.keep_money(sale, taken.money)
+    if phase is Phase.COMPLETED:
         entry = await lost_entry(
             session,
             path,
             payment,
             lost,
             payee=terms.seller_id,
-            fee_returned=commission(terms, before + bought_back) - commission(terms, before),
-            beyond=lost.amount - bought_back,
+            fee_returned=taken.fee,
+            beyond=taken.beyond,
         )
+    else:
+        entry = await lost_entry(session, path, payment, lost, payee=terms.buyer_id)
     await journal.post(session, entry)
+    if phase in FINAL:
+        return None
+    pending = timers(path)
+    if pending and due_at(terms, phase, lost.at) is not None:
+        pending = sale_rows.receipts(sale, taken.money, phase, pending[0].due_at)
+        path.deadlines = [each.model_dump(mode="json") for each in pending]
+    return Standing(path_id=path.id, phase=phase, deadlines=pending)
 
 
 HOOKS: dict[str, PathHooks] = {

@@ -9,8 +9,8 @@ from temporalio.client import Client
 
 from activities import settlement, stock
 from activities.gathering import gather_payouts
-from activities.transitions import advance, happened, lock_path
-from db import inbox, parcels
+from activities.transitions import advance, close_when_empty, happened, lock_path
+from db import inbox, parcels, sale_rows
 from db.engine import Database
 from db.tables import Path, Payment, Sale
 from domain.errors import InvalidInput, NotFound, OutOfStock
@@ -109,22 +109,24 @@ class Sales:
     async def _apply(
         self, session: AsyncSession, path: Path, sale: Sale, terms: SaleTerms, step: SaleStep
     ) -> SaleStepDone:
+        money = await sale_rows.money_of(session, sale, Phase(path.phase))
         phase = next_phase(Phase(path.phase), step.event)
         done = SaleStepDone(phase=phase, due_at=due_at(terms, phase, step.at))
+        moved = terms.total
         match phase:
             case Phase.SHIPPED:
                 await _record_parcel(session, sale, step)
             case Phase.COMPLETED:
                 await stock.sell(session, sale.id)
-                await settlement.release(session, terms, step.key)
+                moved = await settlement.release(session, sale, money, step.key)
+                await journal.require_empty(session, sale.id)
             case Phase.REFUNDING:
-                refund_id = await settlement.start_refund(session, sale, terms, step)
-                done = done.model_copy(update={"refund_id": refund_id})
+                refund_id, moved = await settlement.start_refund(session, sale, money, step)
+                if refund_id is None:
+                    phase = Phase.REFUNDED
+                done = SaleStepDone(phase=phase, refund_id=refund_id, refunded=moved)
         if step.act.actor == "carrier":
             await inbox.consume(session, sale.id)
-        finished = phase in FINAL
-        if finished:
-            await journal.require_empty(session, sale.id)
         advance(
             session,
             path,
@@ -132,17 +134,18 @@ class Sales:
             kind=step.event,
             phase=phase,
             actor=step.act.actor,
-            summary=narrate(terms, step),
-            deadlines=deadlines(terms, phase, done.due_at),
-            closed_at=step.at if finished else None,
+            summary=narrate(terms, step, moved),
+            deadlines=sale_rows.receipts(sale, money, phase, done.due_at),
             data=done.model_dump(mode="json"),
         )
+        if phase in FINAL:
+            await close_when_empty(session, path, step.at)
         return done
 
 
-def narrate(terms: SaleTerms, step: SaleStep) -> str:
-    """The event in words, with the amount where money moves."""
-    total = format_money(terms.total, terms.currency)
+def narrate(terms: SaleTerms, step: SaleStep, moved: int) -> str:
+    """The event in words, with the amount that moves, in minor units, where money does."""
+    total = format_money(moved, terms.currency)
     words = {
         Event.ACCEPTED: "The seller accepted the order",
         Event.DECLINED: f"The seller declined; {total} goes back to the buyer",

@@ -7,14 +7,14 @@ import json
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from db import inbox, lot_parcels, parcels
+from db import inbox, lot_parcels, parcels, sale_rows
 from db.tables import Chargeback, InboxRow, Path, Payment, Payout, Refund, Sale
 from domain.cases import ChargebackCase, PaymentCase, PayoutCase, RefundCase
 from domain.deadlines import Deadline
 from domain.money import format_money
-from domain.parcels import LabelPayer, ParcelFact, ParcelScan, ScanKind
+from domain.parcels import ParcelFact, ParcelScan, ScanKind
 from domain.payments import PaymentState
-from domain.sale import Phase, SaleTerms, deadlines, due_at
+from domain.sale import Phase, SaleTerms, due_at
 from runtime.settings import Settings
 from runtime.temporal import Start, Tell, Wake
 
@@ -211,6 +211,6 @@ async def _note_scan(session: AsyncSession, path: Path, sale: Sale, scan: Parcel
     due = [Deadline.model_validate(pending).due_at for pending in path.deadlines]
     if sale.last_scan_at is not None and (moved := due_at(terms, Phase.SHIPPED, sale.last_scan_at)):
         due.append(moved)
-    ours = sale.label_paid_by == LabelPayer.PLATFORM
-    receipts = deadlines(terms, Phase.SHIPPED, max(due, default=None), label_is_ours=ours)
-    path.deadlines = [receipt.model_dump(mode="json") for receipt in receipts]
+    money = await sale_rows.money_of(session, sale, Phase.SHIPPED)
+    pending = sale_rows.receipts(sale, money, Phase.SHIPPED, max(due, default=None))
+    path.deadlines = [receipt.model_dump(mode="json") for receipt in pending]

@@ -53,6 +53,13 @@ class AmountOutOfRange(InvalidInput):
     title = "Amount out of range"
 
 
+class RefundTooLarge(AmountOutOfRange):
+    """More than is left of the line; `accepted` says how much is."""
+
+    code = "refund_too_large"
+    title = "More than is left"
+
+
 class OwnListing(InvalidInput):
     """Nobody buys from themselves."""
 

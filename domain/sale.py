@@ -346,19 +346,22 @@ def days_ahead(lead_days: int, available_from: datetime | None, now: datetime) -
     return max(lead_days, -(-max(available_from - now, timedelta()) // timedelta(days=1)))
 
 
-def release_entries(terms: SaleTerms, key: str) -> tuple[JournalEntry, ...]:
-    """What completing the sale posts, and the protection fund's share of the commission."""
-    made = [postings.release(key, terms.sale_id, terms.shares, terms.currency)]
-    fee = sum(line.fee for line in terms.lines)
+def release_entries(
+    terms: SaleTerms, key: str, left: Sequence[Share] | None = None
+) -> tuple[JournalEntry, ...]:
+    """What completing the sale posts, and the protection fund's share of the commission.
+
+    `left`: who gets what of that which is still in escrow; None: everything is. Nothing is posted of nothing.
+    """
+    shares = terms.shares if left is None else left
+    if not sum(share.amount for share in shares):
+        return ()
+    made = [postings.release(key, terms.sale_id, shares, terms.currency)]
+    fee = sum(share.amount for share in shares if share.account == accounts.FEE)
     protection = basis_points_of(fee, terms.policy.protection_basis_points)
     if protection:
         made.append(postings.protect(f"{key}/protect", terms.sale_id, protection, terms.currency))
     return tuple(made)
-
-
-def commission(terms: SaleTerms, amount: int) -> int:
-    """The commission in `amount` minor units of the price, rounded down; all of it in the whole price, none beyond."""
-    return sum(line.fee for line in terms.lines) * min(amount, terms.total) // terms.total
 
 
 _CANCEL = ("buyer: cancel", "seller: cancel", "operator: cancel")
@@ -380,17 +383,27 @@ def compensation(
 
 
 def deadlines(
-    terms: SaleTerms, phase: Phase, due_at: datetime | None, *, label_is_ours: bool = False
+    terms: SaleTerms,
+    phase: Phase,
+    due_at: datetime | None,
+    *,
+    label_is_ours: bool = False,
+    left: Sequence[Share] | None = None,
 ) -> tuple[Deadline, ...]:
     """The pending timers of a sale in this phase, with the postings each would make.
 
     `due_at` is when the phase's timer fires; None for phases without one. `label_is_ours`: the parcel travels under
-    the platform's label, so its loss is made good to the seller.
+    the platform's label, so its loss is made good to the seller. `left`: as for `release_entries`.
     """
     if due_at is None:
         return ()
-    refund = planned(postings.refund("preview", terms.sale_id, "new", terms.total, terms.currency))
-    release = planned(*release_entries(terms, "preview"))
+    release = planned(*release_entries(terms, "preview", left))
+    held = terms.total if left is None else sum(share.amount for share in left)
+    refund = (
+        planned(postings.refund("preview", terms.sale_id, "new", held, terms.currency))
+        if held
+        else ()
+    )
     made_good = planned(*compensation(terms, "preview")) if label_is_ours else ()
     receipts = {
         Phase.PENDING_PAYMENT: Deadline(

@@ -65,6 +65,8 @@ class SaleStepDone(Message):
     phase: Phase
     due_at: Instant | None = None
     refund_id: str | None = None
+    refunded: int | None = None
+    """What goes back to the buyer, minor units; None: the whole price."""
 
 
 class SaleEnd(Message):

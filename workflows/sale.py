@@ -72,6 +72,7 @@ class Sale(Attended):
         self.refusal: ApplicationError | None = None
         self.payment: workflow.ChildWorkflowHandle[Payment, PaymentOutcome] | None = None
         self.refund_id: str | None = None
+        self.refunded: int | None = None
         self.parcel_fact: ScanKind | None = None
         self.one_at_a_time = asyncio.Lock()
 
@@ -154,7 +155,7 @@ class Sale(Attended):
             await self.lapse(Phase.DELIVERED, Event.CONFIRMATION_LAPSED)
 
     async def refund(self) -> None:
-        """Everything goes back to the buyer."""
+        """What is in escrow goes back to the buyer."""
         if self.phase is not Phase.REFUNDING or self.terms is None or self.refund_id is None:
             return
         await uninterrupted(
@@ -163,7 +164,7 @@ class Sale(Attended):
                 RefundCase(
                     refund_id=self.refund_id,
                     path_id=self.terms.sale_id,
-                    amount=self.terms.total,
+                    amount=self.refunded or self.terms.total,
                     currency=self.terms.currency,
                     policy=self.terms.refund_policy,
                 ),
@@ -396,7 +397,7 @@ class Sale(Attended):
             )
         except ActivityError as refused:
             raise reason_of(refused) from refused
-        self.refund_id = done.refund_id
+        self.refund_id, self.refunded = done.refund_id, done.refunded
         self.enter(done.phase, now, done.due_at)
 
     def enter(self, phase: Phase, at: datetime, due: datetime | None = None) -> None:

@@ -66,6 +66,8 @@ class Sale(Base):
     label_paid_by: Mapped[str | None]
     last_scan_at: Mapped[datetime | None]
     end_reason: Mapped[str | None]
+    money: Mapped[Json | None]
+    """A domain.sale_money.SaleMoney; none before anything has left the escrow."""
 
 
 class Reservation(Base):

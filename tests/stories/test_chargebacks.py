@@ -22,7 +22,6 @@ from tests.stories.money import (
     PRICE,
     SHARE,
     all_answered,
-    assert_sound,
     destination,
     earned,
     inbox,
@@ -97,15 +96,71 @@ async def test_lost_before_the_release(house: House) -> None:
     await decided(house, await opened(house, deal.sale), won=False)
     assert posted_by_chargebacks(house, deal.sale) == [*taken(PRICE), *borne(PRICE, escrow=PRICE)]
     assert in_dispute(house, deal.sale) == 0
-    # The seller gets nothing out of an empty escrow, and operators know that the sale cannot end by itself.
-    await refused(await deal.try_to("confirm", deal.buyer), 409, "insufficient_funds")
+    await calls_operator(house, story_of_chargeback(deal.sale), called=False)
+    # The seller gets nothing out of an empty escrow, and the sale ends all the same.
+    await deal.act("confirm", deal.buyer)
     assert await house.payable(deal.seller) == 0
-    await calls_operator(house, story_of_chargeback(deal.sale))
-    await assert_sound(house)
+    ended = await house.get(f"/v1/sales/{deal.sale['id']}", by=deal.buyer)
+    assert (ended["phase"], ended["end_reason"]) == ("completed", "charged_back")
+    await house.workflow(story_of_chargeback(deal.sale)).result()
+    await house.assert_at_zero(deal.sale)
+
+
+async def test_lost_in_part_before_the_release(house: House) -> None:
+    """The seller gets what the bank has left, by the frozen shares, and gives back that and no more."""
+    deal = await handed_over(house)
+    await decided(house, await opened(house, deal.sale, 5_000), won=False)
+    assert posted_by_chargebacks(house, deal.sale) == [*taken(5_000), *borne(5_000, escrow=5_000)]
+    money_not_kept(house, deal.sale)
+    waits = await deal.deadline()
+    assert waits["postings"][0]["amount"]["amount"] == 15_000
+    await deal.let_pass(2 * DAY + 1)
+    await deal.until("completed")
+    assert await house.payable(deal.seller) == 13_800
+    assert "CNY 150.00 released" in await last_words(house, deal)
+    await house.assert_at_zero(deal.sale)
+
+    await decided(house, await opened(house, deal.sale, 15_000), won=False)
+    assert posted_by_chargebacks(house, deal.sale)[-3:] == borne(15_000, payable=13_800, fee=1_200)
+    assert await house.payable(deal.seller) == 0
+    await house.assert_at_zero(deal.sale)
+
+
+async def test_lost_before_the_seller_has_sent_anything(house: House) -> None:
+    """Called off, the buyer gets back what their bank has not taken already: the rest, or nothing."""
+    deal = await Deal.paid(house)
+    await settled(house, deal.sale)
+    await decided(house, await opened(house, deal.sale, 5_000), won=False)
+    await deal.act("cancel", deal.buyer)
+    await deal.until("refunded")
+    refunds = "SELECT amount FROM refunds WHERE path_id = %s"
+    assert house.sql(refunds, deal.sale["id"]) == [(15_000,)]
+    await house.assert_at_zero(deal.sale)
+
+    other = await Deal.paid(house)
+    await settled(house, other.sale)
+    await decided(house, await opened(house, other.sale), won=False)
+    await other.act("decline", other.seller)
+    await other.until("refunded")
+    assert house.sql(refunds, other.sale["id"]) == []
+    assert await house.payable(other.buyer) == await house.payable(other.seller) == 0
+    await house.assert_at_zero(other.sale)
+
+
+def money_not_kept(house: House, sale: Json) -> None:
+    """As if it had happened before the platform kept where the money of each line is."""
+    house.sql("UPDATE sales SET money = NULL WHERE id = %s", sale["id"])
+
+
+async def last_words(house: House, deal: Deal) -> str:
+    """The summary of the newest event of the sale."""
+    told = await house.get(f"/v1/sales/{deal.sale['id']}/timeline", by=deal.seller)
+    return str(told["items"][-1]["summary"])
 
 
 async def test_lost_after_the_seller_has_taken_the_money_out(house: House) -> None:
     sale, seller = await sold(house)
+    money_not_kept(house, sale)
     dispute = await opened(house, sale)
     closed = "SELECT closed_at IS NULL FROM paths WHERE id = %s"
     assert house.sql(closed, sale["id"]) == [(True,)], "open again while the money is disputed"

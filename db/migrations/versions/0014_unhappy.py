@@ -1,4 +1,4 @@
-"""What goes wrong after money has moved: money nobody can explain or asks for, cases for operators."""
+"""What goes wrong after money has moved: money nobody can explain or asks for, each line of a sale, cases for operators."""
 
 from alembic import op
 
@@ -18,6 +18,8 @@ ALTER TABLE ledger_accounts
         'loss', 'psp_fee', 'royalty', 'suspense') OR CASE WHEN kind IN ('cash', 'clearing', 'loss',
         'psp_fee', 'receivable') THEN debits_posted - credits_posted - credits_pending >= 0 ELSE
         credits_posted - debits_posted - debits_pending >= 0 END);
+
+ALTER TABLE sales ADD COLUMN money jsonb;
 
 CREATE TABLE cases (
     id text NOT NULL,
