@@ -126,6 +126,13 @@ class Unauthenticated(DomainError):
     title = "A valid bearer token is needed"
 
 
+class StepUpNeeded(Unauthenticated):
+    """Money acts need a sign-in that is younger than this one (RFC 9470, step-up authentication)."""
+
+    code = "step_up_needed"
+    title = "Sign in again"
+
+
 class Forbidden(DomainError):
     """The user may see this but not do that."""
 
@@ -134,12 +141,26 @@ class Forbidden(DomainError):
     title = "Not allowed for this user"
 
 
+class OwnRequest(Forbidden):
+    """Nobody decides about what they asked for themselves, decided before, or have a part in."""
+
+    code = "own_request"
+    title = "Somebody else has to decide this"
+
+
 class AccountFrozen(DomainError):
     """An operator has frozen the account: it may look at everything of its own, but not begin anything."""
 
     code = "account_frozen"
     http_status = 403
     title = "This account is frozen"
+
+
+class CapabilityLimited(AccountFrozen):
+    """The account may not do this kind of thing at present; `field` names which: bid, pledge, sell or withdraw."""
+
+    code = "capability_limited"
+    title = "Not allowed for this account at present"
 
 
 class SelfDealing(DomainError):
@@ -302,6 +323,41 @@ class PayoutTooSoon(DomainError):
 
     code = "payout_too_soon"
     title = "Too soon after the last payout"
+
+
+class PayeeNotVerified(DomainError):
+    """The payment company has not verified the payee, or not any more."""
+
+    code = "payee_not_verified"
+    title = "The payment company has not verified the payee"
+
+
+class DestinationTooNew(DomainError):
+    """The payout destination was changed a short while ago; `accepted` tells from when it is used."""
+
+    code = "destination_too_new"
+    title = "The payout destination is too new"
+
+
+class StillOwing(DomainError):
+    """The account cannot be closed while something is in the way, which the detail lists."""
+
+    code = "account_not_empty"
+    title = "The account cannot be closed yet"
+
+
+class TalkFirst(DomainError):
+    """A dispute needs a talk before it; `accepted` tells from when it may be opened."""
+
+    code = "talk_first"
+    title = "Talk first"
+
+
+class NeedsSecondOperator(DomainError):
+    """The command needs the approval of another operator before it is done."""
+
+    code = "needs_second_operator"
+    title = "A second operator has to approve"
 
 
 class WebhookRefused(DomainError):

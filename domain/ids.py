@@ -40,8 +40,17 @@ ProductionId = Annotated[str, _pattern("prd")]
 LotId = Annotated[str, _pattern("lot")]
 InspectionId = Annotated[str, _pattern("ins")]
 ConsentId = Annotated[str, _pattern("cns")]
+OrderId = Annotated[str, _pattern("ord")]
+ReturnId = Annotated[str, _pattern("rtn")]
+DisputeId = Annotated[str, _pattern("dsp")]
+MessageId = Annotated[str, _pattern("msg")]
+PackId = Annotated[str, _pattern("evp")]
+CaseId = Annotated[str, _pattern("cas")]
+CommandId = Annotated[str, _pattern("cmd")]
+PayeeId = Annotated[str, _pattern("pye")]
+DifferenceId = Annotated[str, _pattern("dif")]
 PathId = Annotated[
-    str, StringConstraints(pattern=f"^(sal|con|ten|bal|cmp|mtc|ink|prd|lot){_SUFFIX}")
+    str, StringConstraints(pattern=f"^(sal|ord|con|ten|bal|cmp|mtc|ink|prd|lot){_SUFFIX}")
 ]
 """Id of any path: the prefix tells which kind of path it is."""
 

@@ -49,6 +49,17 @@ class RefundState(StrEnum):
     CREDITED = "credited"
 
 
+class RefundCause(StrEnum):
+    """What asked for a refund."""
+
+    PATH = "path"
+    """The path itself, such as a sale that was called off."""
+    RETURN = "return"
+    DISPUTE = "dispute"
+    GOODWILL = "goodwill"
+    COMMAND = "command"
+
+
 class PayoutState(StrEnum):
     """Where a payout stands on our side."""
 

@@ -8,6 +8,7 @@ from sqlalchemy import CheckConstraint, Computed, ForeignKey, Index, UniqueConst
 from sqlalchemy.orm import Mapped, mapped_column
 
 from db.tables.base import CURRENCY_CODE, Base, one_of
+from domain.payments import RefundCause
 
 _ACCOUNT_KEY = "nullif(translate(upper(account), ' -', ''), '')"
 
@@ -57,6 +58,8 @@ class Refund(Base):
         Index(None, "path_id"),
         Index(None, "payment_id"),
         Index("ix_refunds_pledge_id", "pledge_id", postgresql_where=text("pledge_id IS NOT NULL")),
+        Index("ix_refunds_cause_id", "cause_id", postgresql_where=text("cause_id IS NOT NULL")),
+        CheckConstraint(one_of("cause", RefundCause), name="cause"),
     )
 
     id: Mapped[str] = mapped_column(primary_key=True)
@@ -71,6 +74,9 @@ class Refund(Base):
     amount: Mapped[int]
     currency: Mapped[str]
     reason: Mapped[str]
+    cause: Mapped[str] = mapped_column(server_default=RefundCause.PATH)
+    cause_id: Mapped[str | None]
+    """The return, dispute or command that asked for it."""
     status: Mapped[str]
     failure_reason: Mapped[str | None]
     offered_until: Mapped[datetime | None]

@@ -68,6 +68,8 @@ class Sale(Base):
     end_reason: Mapped[str | None]
     money: Mapped[Json | None]
     """A domain.sale_money.SaleMoney; none before anything has left the escrow."""
+    delivered_at: Mapped[datetime | None]
+    completed_at: Mapped[datetime | None]
 
 
 class Reservation(Base):

