@@ -1,4 +1,4 @@
-"""Returns of sold goods, and orders of goods of several sellers."""
+"""Returns of sold goods."""
 
 from alembic import op
 

@@ -1,4 +1,4 @@
-"""Disputes, what the two sides write to each other, and evidence for them and for banks."""
+"""Disputes of the people of a path."""
 
 from alembic import op
 

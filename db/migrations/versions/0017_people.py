@@ -1,4 +1,4 @@
-"""Payouts as payees wish them, what accounts may do, and payees at payment companies."""
+"""Payouts as payees wish them, and their further states."""
 
 from alembic import op
 

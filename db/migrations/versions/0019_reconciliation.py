@@ -1,4 +1,4 @@
-"""What payment companies state, differences, holds, proofs and tax records."""
+"""What payment companies state, what differs from the books, and holds that run out."""
 
 from alembic import op
 
