@@ -29,8 +29,8 @@ def _once(api: Api, key: str, path: str = "/v1/things") -> Once:
 
 
 async def test_replay(api: Api) -> None:
-    first = await api.call("POST", "/v1/listings", by="ann", key="replay", json=LISTING)
-    again = await api.call("POST", "/v1/listings", by="ann", key="replay", json=LISTING)
+    first = await api.call("POST", "/v1/listings", by="rita", key="replay", json=LISTING)
+    again = await api.call("POST", "/v1/listings", by="rita", key="replay", json=LISTING)
     assert first.status_code == again.status_code == 201
     assert first.json() == again.json()
     assert REPLAYED not in first.headers
