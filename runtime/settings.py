@@ -125,6 +125,9 @@ class Settings(BaseSettings):
     claims_every_seconds: Annotated[int, Field(ge=1, le=86_400)] = 86_400
     """Period of the schedule that passes on what creators of stopped campaigns have paid of what they owe."""
 
+    proofs_every_seconds: Annotated[int, Field(ge=1, le=86_400)] = 60
+    """Period of the schedule that publishes proofs of closed paths."""
+
     notice_port: Literal["file", "console", "none"] = "file"
     """How notices leave: as lines of `notices.jsonl` in `data_dir`, on the worker's console, or not at all."""
     notices_every_seconds: Annotated[int, Field(ge=1, le=86_400)] = 60

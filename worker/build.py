@@ -29,6 +29,7 @@ from activities.pledge_cases import PledgeCases
 from activities.pledge_intake import PledgeIntakes
 from activities.pledge_runs import PledgeRuns
 from activities.productions import Productions
+from activities.proofs import Proofs
 from activities.redelivery import Redelivery
 from activities.refunds import Refunds
 from activities.sales import Sales
@@ -52,6 +53,7 @@ from workflows.payout import Payout
 from workflows.pledge import Pledge
 from workflows.pledge_run import PledgeRun
 from workflows.production import Production
+from workflows.records import PublishProofs
 from workflows.refund import Refund
 from workflows.sale import Sale
 from workflows.tender import Tender
@@ -89,6 +91,7 @@ WORKFLOWS: Sequence[type] = (
     PassOnClaims,
     KeepHouse,
     SendNotices,
+    PublishProofs,
 )
 
 PASSED_THROUGH = ("domain", "activities", "runtime", "pydantic", "typeid", "structlog")
@@ -173,6 +176,7 @@ def activities(
         intake.take_in,
         Claims(database, temporal).pass_on,
         Housekeeping(database).forget,
+        Proofs(database, settings.operator_policy).publish,
         inspections.decide,
         inspections.remind,
         Notices(database, settings, notice_port(settings)).send,

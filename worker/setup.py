@@ -29,6 +29,7 @@ from runtime import search_attributes
 from runtime.leaving import leave
 from runtime.settings import Settings, settings
 from runtime.temporal import connect
+from workflows.records import PublishProofs
 from workflows.upkeep import (
     GatherPayouts,
     KeepHouse,
@@ -102,7 +103,14 @@ async def register_schedules(client: Client, settings: Settings) -> None:
         task_queue=queue,
         static_summary="Send the notices that wait",
     )
+    proofs = ScheduleActionStartWorkflow(
+        PublishProofs.run,
+        id=f"{queue}-publish-proofs",
+        task_queue=queue,
+        static_summary="Publish proofs of closed paths",
+    )
     await register_intake(client, settings)
+    await _schedule(client, f"{queue}-proofs", proofs, settings.proofs_every_seconds)
     await _schedule(client, f"{queue}-claims", pass_on, settings.claims_every_seconds)
     await _schedule(client, f"{queue}-notices", send_notices, settings.notices_every_seconds)
     await _schedule(client, f"{queue}-housekeeping", keep_house, _DAY_SECONDS)

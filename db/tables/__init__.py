@@ -52,6 +52,7 @@ from db.tables.production import (
     NoticeWish,
     ProductionOrder,
 )
+from db.tables.records import PathProof
 from db.tables.sales import Listing, Reservation, Sale
 from db.tables.tenders import (
     AwardRow,
@@ -115,6 +116,7 @@ __all__ = [
     "Offer",
     "Path",
     "PathEvent",
+    "PathProof",
     "Payment",
     "Payout",
     "PayoutDestination",

@@ -8,9 +8,55 @@ branch_labels = None
 depends_on = None
 
 TABLES = """
-SELECT 1;
+CREATE TABLE path_proofs (
+    path_id text NOT NULL,
+    number bigint NOT NULL,
+    closed_at timestamptz NOT NULL,
+    last_entry_id bigint,
+    last_event_id bigint,
+    postings bigint,
+    events bigint,
+    sha256 text,
+    previous text,
+    position bigint,
+    made_at timestamptz,
+    asked_at timestamptz DEFAULT now() NOT NULL,
+    CONSTRAINT pk_path_proofs PRIMARY KEY (path_id, number),
+    CONSTRAINT ck_path_proofs_number CHECK (number > 0),
+    CONSTRAINT ck_path_proofs_made_whole CHECK ((sha256 IS NULL) = (position IS NULL) AND
+        (sha256 IS NULL) = (made_at IS NULL) AND (sha256 IS NULL) = (previous IS NULL)),
+    CONSTRAINT fk_path_proofs_path_id FOREIGN KEY (path_id) REFERENCES paths (id),
+    CONSTRAINT uq_path_proofs_position UNIQUE (position)
+);
+CREATE UNIQUE INDEX uq_path_proofs_wanted ON path_proofs (path_id) WHERE sha256 IS NULL;
+"""
+
+PROOFS = """
+-- No transition can forget it. A path that was opened again before its proof was made needs one proof only.
+CREATE FUNCTION paths_want_proof() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO path_proofs (path_id, number, closed_at)
+        SELECT NEW.id, coalesce(max(number), 0) + 1, NEW.closed_at
+            FROM path_proofs WHERE path_id = NEW.id AND sha256 IS NOT NULL
+        ON CONFLICT (path_id) WHERE sha256 IS NULL DO UPDATE SET closed_at = excluded.closed_at;
+    RETURN NULL;
+END $$;
+
+CREATE TRIGGER paths_closed AFTER UPDATE OF closed_at ON paths
+    FOR EACH ROW WHEN (OLD.closed_at IS NULL AND NEW.closed_at IS NOT NULL)
+    EXECUTE FUNCTION paths_want_proof();
+
+CREATE TRIGGER path_proofs_stay BEFORE UPDATE ON path_proofs
+    FOR EACH ROW WHEN (OLD.sha256 IS NOT NULL)
+    EXECUTE FUNCTION ledger_refuse_change('a published proof stays as it is');
+CREATE TRIGGER path_proofs_permanent BEFORE DELETE OR TRUNCATE ON path_proofs
+    FOR EACH STATEMENT EXECUTE FUNCTION ledger_refuse_change('proofs are never deleted');
+
+INSERT INTO path_proofs (path_id, number, closed_at)
+    SELECT id, 1, closed_at FROM paths WHERE closed_at IS NOT NULL;
 """
 
 
 def upgrade() -> None:
-    op.get_bind().exec_driver_sql(TABLES, execution_options={"no_parameters": True})
+    for statements in (TABLES, PROOFS):
+        op.get_bind().exec_driver_sql(statements, execution_options={"no_parameters": True})
