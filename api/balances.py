@@ -116,7 +116,7 @@ async def account_statement(
 ) -> Page[StatementLineView]:
     """For operators. Every posting on the account in this currency, newest first; an unused account has none."""
     require(Action.LEDGER_VIEW, user.relations())
-    account = _account(code)
+    account = account_of(code)
     async with services.database.transaction() as session:
         page = await statements.account_statement(
             session, account, currency, before=after, limit=limit
@@ -151,7 +151,8 @@ async def _statement(
     return statement_view(page)
 
 
-def _account(code: str) -> Account:
+def account_of(code: str) -> Account:
+    """The account of a code such as `fee:platform`. Raises InvalidInput for a kind that there is not."""
     kind, _, owner = code.partition(":")
     if kind not in set(AccountKind):
         raise InvalidInput(

@@ -63,10 +63,10 @@ async def statement(
         page = await statements.path_statement(session, path_id, before=after, limit=limit)
     if access.allowed(Action.LEDGER_VIEW, relations):
         return statement_view(page)
-    return statement_view(page, running_balance=lambda account: _concerns(account, user.id))
+    return statement_view(page, running_balance=lambda account: concerns(account, user.id))
 
 
-def _concerns(account: Account, user_id: str) -> bool:
+def concerns(account: Account, user_id: str) -> bool:
     """Whether a party may see the account's running balance: the path's own accounts and theirs, nobody else's."""
     return account.kind in PATH_BOUND or account.owner == user_id
 

@@ -101,6 +101,9 @@ class Settings(BaseSettings):
     tap_key: SecretStr = Field(default_factory=_unknown_to_anybody)
     """Key of the one-tap links in notices. Unset, each process has its own, and the API takes no link that a worker has
     made: set it to the same for all."""
+    tax_key: SecretStr = Field(default_factory=_unknown_to_anybody)
+    """Key under which tax numbers are sealed. Unset, each process has its own, and what one has sealed no other can read:
+    set it to the same for all before anybody states one, and keep a copy."""
     webhook_tolerance_seconds: Annotated[int, Field(ge=1, le=3_600)] = 300
     """How far a webhook's timestamp may lie from now, in both directions."""
 
@@ -127,6 +130,9 @@ class Settings(BaseSettings):
 
     proofs_every_seconds: Annotated[int, Field(ge=1, le=86_400)] = 60
     """Period of the schedule that publishes proofs of closed paths."""
+
+    tax_every_seconds: Annotated[int, Field(ge=1, le=86_400)] = 86_400
+    """Period of the schedule that writes down the figures of past quarters."""
 
     notice_port: Literal["file", "console", "none"] = "file"
     """How notices leave: as lines of `notices.jsonl` in `data_dir`, on the worker's console, or not at all."""

@@ -33,6 +33,7 @@ from activities.proofs import Proofs
 from activities.redelivery import Redelivery
 from activities.refunds import Refunds
 from activities.sales import Sales
+from activities.tax import Tax
 from activities.tenders import Tenders
 from db.engine import Database
 from providers.registry import ProviderRegistry
@@ -53,7 +54,7 @@ from workflows.payout import Payout
 from workflows.pledge import Pledge
 from workflows.pledge_run import PledgeRun
 from workflows.production import Production
-from workflows.records import PublishProofs
+from workflows.records import PublishProofs, WriteDownQuarters
 from workflows.refund import Refund
 from workflows.sale import Sale
 from workflows.tender import Tender
@@ -92,6 +93,7 @@ WORKFLOWS: Sequence[type] = (
     KeepHouse,
     SendNotices,
     PublishProofs,
+    WriteDownQuarters,
 )
 
 PASSED_THROUGH = ("domain", "activities", "runtime", "pydantic", "typeid", "structlog")
@@ -177,6 +179,7 @@ def activities(
         Claims(database, temporal).pass_on,
         Housekeeping(database).forget,
         Proofs(database, settings.operator_policy).publish,
+        Tax(database, settings.tax_policy).write_down,
         inspections.decide,
         inspections.remind,
         Notices(database, settings, notice_port(settings)).send,

@@ -29,7 +29,7 @@ from runtime import search_attributes
 from runtime.leaving import leave
 from runtime.settings import Settings, settings
 from runtime.temporal import connect
-from workflows.records import PublishProofs
+from workflows.records import PublishProofs, WriteDownQuarters
 from workflows.upkeep import (
     GatherPayouts,
     KeepHouse,
@@ -109,7 +109,14 @@ async def register_schedules(client: Client, settings: Settings) -> None:
         task_queue=queue,
         static_summary="Publish proofs of closed paths",
     )
+    quarters = ScheduleActionStartWorkflow(
+        WriteDownQuarters.run,
+        id=f"{queue}-write-down-quarters",
+        task_queue=queue,
+        static_summary="Write down the figures of past quarters",
+    )
     await register_intake(client, settings)
+    await _schedule(client, f"{queue}-quarters", quarters, settings.tax_every_seconds)
     await _schedule(client, f"{queue}-proofs", proofs, settings.proofs_every_seconds)
     await _schedule(client, f"{queue}-claims", pass_on, settings.claims_every_seconds)
     await _schedule(client, f"{queue}-notices", send_notices, settings.notices_every_seconds)

@@ -52,7 +52,7 @@ from db.tables.production import (
     NoticeWish,
     ProductionOrder,
 )
-from db.tables.records import PathProof
+from db.tables.records import PathProof, TaxProfileRow, TaxQuarter
 from db.tables.sales import Listing, Reservation, Sale
 from db.tables.tenders import (
     AwardRow,
@@ -131,6 +131,8 @@ __all__ = [
     "SavedCard",
     "SelfDealingRefusal",
     "Submission",
+    "TaxProfileRow",
+    "TaxQuarter",
     "Tender",
     "User",
     "UserRole",

@@ -88,6 +88,7 @@ class LedgerEntry(Base):
         CheckConstraint("total > 0", name="total_positive"),
         CheckConstraint(CURRENCY_CODE, name="currency_code"),
         Index(None, "path_id", "id"),
+        Index("ix_ledger_entries_at", "at", postgresql_using="brin"),
     )
 
     id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from db.tables.base import Base
+from db.tables.base import CURRENCY_CODE, Base, Json, one_of
+from domain.tax import PersonKind
 
 
 class PathProof(Base):
@@ -47,3 +48,46 @@ class PathProof(Base):
     position: Mapped[int | None] = mapped_column(unique=True)
     made_at: Mapped[datetime | None] = mapped_column(server_default=None)
     asked_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class TaxProfileRow(Base):
+    """What a payee states about themselves. Numbers are sealed: whoever has only the database cannot read them."""
+
+    __tablename__ = "tax_profiles"
+    __table_args__ = (
+        CheckConstraint(one_of("kind", PersonKind), name="kind"),
+        CheckConstraint("country ~ '^[A-Z]{2}$'", name="country"),
+        CheckConstraint("(kind = 'person') = (birth_date IS NOT NULL)", name="birth_date"),
+        CheckConstraint("(vat_sealed IS NULL) = (vat_last4 IS NULL)", name="vat"),
+    )
+
+    user_id: Mapped[str] = mapped_column(ForeignKey("users.id"), primary_key=True)
+    kind: Mapped[str]
+    legal_name: Mapped[str]
+    country: Mapped[str]
+    tax_number_sealed: Mapped[bytes]
+    tax_number_last4: Mapped[str]
+    vat_sealed: Mapped[bytes | None]
+    vat_last4: Mapped[str | None]
+    birth_date: Mapped[date | None]
+    address: Mapped[Json]
+    contact: Mapped[str]
+    shop_urls: Mapped[list[str]]
+    updated_at: Mapped[datetime] = mapped_column(server_default=func.now(), onupdate=func.now())
+
+
+class TaxQuarter(Base):
+    """A payee's figures of a quarter, written down for good. Append-only."""
+
+    __tablename__ = "tax_quarters"
+    __table_args__ = (
+        CheckConstraint("quarter BETWEEN 1 AND 4", name="quarter"),
+        CheckConstraint(CURRENCY_CODE, name="currency_code"),
+    )
+
+    user_id: Mapped[str] = mapped_column(ForeignKey("users.id"), primary_key=True)
+    year: Mapped[int] = mapped_column(primary_key=True)
+    quarter: Mapped[int] = mapped_column(primary_key=True)
+    currency: Mapped[str] = mapped_column(primary_key=True)
+    figures: Mapped[Json]
+    made_at: Mapped[datetime] = mapped_column(server_default=func.now())

@@ -38,6 +38,7 @@ def _fresh() -> dict[str, str]:
         "BAIGONG_CARRIER_WEBHOOK_SECRETS": json.dumps({"sandbox": _webhook_secret()}),
         "BAIGONG_IDENTITY_KEY": secrets.token_urlsafe(32),
         "BAIGONG_TAP_KEY": secrets.token_urlsafe(32),
+        "BAIGONG_TAX_KEY": secrets.token_urlsafe(32),
     }
 
 

@@ -34,6 +34,7 @@ WEBHOOKS = "BAIGONG_SANDBOX_WEBHOOK_SECRET"
 CARRIERS = "BAIGONG_CARRIER_WEBHOOK_SECRETS"
 IDENTITIES = "BAIGONG_IDENTITY_KEY"
 TAPS = "BAIGONG_TAP_KEY"
+TAX = "BAIGONG_TAX_KEY"
 ONCE_WELL_KNOWN = "sandbox-api-key"
 OLD_CARRIER_SECRET = "whsec_YmFpZ29uZy1zYW5kYm94LWNhcnJpZXIta2V5"
 SCAN = (
@@ -50,7 +51,7 @@ def test_made_once_and_for_their_owner_only(tmp_path: Path) -> None:
         made = shared_secrets(folder)
     finally:
         os.umask(before)
-    assert set(made) == {KEY, WEBHOOKS, CARRIERS, IDENTITIES, TAPS}
+    assert set(made) == {KEY, WEBHOOKS, CARRIERS, IDENTITIES, TAPS, TAX}
     [file] = folder.iterdir()
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert shared_secrets(folder) == made
@@ -69,7 +70,7 @@ def test_a_start_that_was_interrupted_spoils_nothing(
         full.setattr(json, "dump", half)
         shared_secrets(tmp_path)
     made = shared_secrets(tmp_path)
-    assert set(made) == {KEY, WEBHOOKS, CARRIERS, IDENTITIES, TAPS}
+    assert set(made) == {KEY, WEBHOOKS, CARRIERS, IDENTITIES, TAPS, TAX}
     assert shared_secrets(tmp_path) == made
 
 
@@ -104,6 +105,7 @@ def test_all_processes_get_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert first.sandbox_webhook_secret == SecretStr(made[WEBHOOKS])
     assert first.identity_key == SecretStr(made[IDENTITIES])
     assert first.tap_key == SecretStr(made[TAPS])
+    assert first.tax_key == SecretStr(made[TAX])
     assert set(first.carrier_webhook_secrets) == {"sandbox"}
     assert settings_of_children(monkeypatch, tmp_path, {}) == first
 

@@ -29,6 +29,46 @@ CREATE TABLE path_proofs (
     CONSTRAINT uq_path_proofs_position UNIQUE (position)
 );
 CREATE UNIQUE INDEX uq_path_proofs_wanted ON path_proofs (path_id) WHERE sha256 IS NULL;
+
+CREATE TABLE tax_profiles (
+    user_id text NOT NULL,
+    kind text NOT NULL,
+    legal_name text NOT NULL,
+    country text NOT NULL,
+    tax_number_sealed bytea NOT NULL,
+    tax_number_last4 text NOT NULL,
+    vat_sealed bytea,
+    vat_last4 text,
+    birth_date date,
+    address jsonb NOT NULL,
+    contact text NOT NULL,
+    shop_urls text[] NOT NULL,
+    updated_at timestamptz DEFAULT now() NOT NULL,
+    CONSTRAINT pk_tax_profiles PRIMARY KEY (user_id),
+    CONSTRAINT ck_tax_profiles_kind CHECK (kind IN ('business', 'person')),
+    CONSTRAINT ck_tax_profiles_country CHECK (country ~ '^[A-Z]{2}$'),
+    CONSTRAINT ck_tax_profiles_birth_date CHECK ((kind = 'person') = (birth_date IS NOT NULL)),
+    CONSTRAINT ck_tax_profiles_vat CHECK ((vat_sealed IS NULL) = (vat_last4 IS NULL)),
+    CONSTRAINT fk_tax_profiles_user_id FOREIGN KEY (user_id) REFERENCES users (id)
+);
+CREATE TABLE tax_quarters (
+    user_id text NOT NULL,
+    year bigint NOT NULL,
+    quarter bigint NOT NULL,
+    currency text NOT NULL,
+    figures jsonb NOT NULL,
+    made_at timestamptz DEFAULT now() NOT NULL,
+    CONSTRAINT pk_tax_quarters PRIMARY KEY (user_id, year, quarter, currency),
+    CONSTRAINT ck_tax_quarters_quarter CHECK (quarter BETWEEN 1 AND 4),
+    CONSTRAINT ck_tax_quarters_currency_code CHECK (currency ~ '^[A-Z]{3}$'),
+    CONSTRAINT fk_tax_quarters_user_id FOREIGN KEY (user_id) REFERENCES users (id)
+);
+CREATE TRIGGER tax_quarters_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON tax_quarters
+    FOR EACH STATEMENT EXECUTE FUNCTION ledger_refuse_change(
+        'figures of a quarter stay as they were written down');
+
+-- For reports over a quarter; one entry a page of the table, so that writing costs next to nothing more.
+CREATE INDEX ix_ledger_entries_at ON ledger_entries USING brin (at);
 """
 
 PROOFS = """
