@@ -193,18 +193,18 @@ async def call_off(ordered: Ordered) -> Done:
     )
 
 
-async def tell_to_call_off(told: Told) -> bool:
+STORIES = frozenset(_UPDATES)
+
+
+async def tell_to_call_off(told: Told) -> None:
     """The path's own story calls it off; whatever is repeated, once. Raises what the story refuses."""
-    if told.kind not in _UPDATES:
-        return False
     update, act = _UPDATES[told.kind]
     said = act(actor=_OPERATOR, user_id=told.by, phase_seen=told.phase)
     try:
         await told.temporal.get_workflow_handle(told.workflow_id).execute_update(
-            update, said, id=told.command_id
+            update, said, id=told.id
         )
     except (WorkflowUpdateFailedError, RPCError) as failed:
         if isinstance(failed, RPCError) and failed.status is RPCStatusCode.NOT_FOUND:
             raise WrongPhase("the path's story has ended", field="phase") from failed
         raise domain_error_of(failed) or Unavailable("the path's story does not answer") from failed
-    return True

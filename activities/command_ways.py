@@ -33,8 +33,8 @@ class Told:
     """A command at work that goes through the path's own story, outside any transaction."""
 
     temporal: Client
-    command_id: str
-    order: CommandOrder
+    id: str
+    """The same at every try, so that the story acts once."""
     by: str
     workflow_id: str
     kind: str
@@ -57,9 +57,10 @@ class Way:
     """How commands of one kind are carried out.
 
     `work` happens in a transaction: rehearsed when the command is proposed, and done, together with the comparison,
-    when it is executed. It locks the path first, if there is one. `tell` is for paths whose own story must act: it
-    answers False when the work is to be done in the transaction after all.
+    when it is executed. It locks the path first, if there is one. On paths of the kinds in `stories` the work is only
+    rehearsed, also the moment before it is done: `tell` has the path's own story do it.
     """
 
     work: Callable[[Ordered], Awaitable[Done]]
-    tell: Callable[[Told], Awaitable[bool]] | None = None
+    tell: Callable[[Told], Awaitable[None]] | None = None
+    stories: frozenset[str] = frozenset()

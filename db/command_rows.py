@@ -63,7 +63,7 @@ async def facts_of(session: AsyncSession, path: Path) -> PathFacts:
     """What decides which commands are possible on the path."""
     left = 0
     sale = await session.get(Sale, path.id) if path.kind == "sale" else None
-    if sale is not None and path.phase in _REFUNDABLE:
+    if sale is not None and path.phase in REFUNDABLE:
         money = await sale_rows.money_of(session, sale, Phase(path.phase))
         left = sum(refundable(SaleTerms.model_validate(sale.terms), money))
     timers = [Deadline.model_validate(each) for each in path.deadlines]
@@ -82,7 +82,7 @@ async def facts_of(session: AsyncSession, path: Path) -> PathFacts:
     )
 
 
-_REFUNDABLE = frozenset(
+REFUNDABLE = frozenset(
     {Phase.PAID, Phase.ACCEPTED, Phase.SHIPPED, Phase.DELIVERED, Phase.COMPLETED}
 )
 """Phases of a sale in which the price is the seller's or in escrow; REFUNDING sends all of it back anyway."""

@@ -57,6 +57,17 @@ OPEN = frozenset({CommandState.PROPOSED, CommandState.APPROVED})
 ENDED = frozenset({CommandState.EXECUTED, CommandState.REJECTED, CommandState.LAPSED})
 
 
+class ItemState(StrEnum):
+    """How far one path of a bulk command has got."""
+
+    PLANNED = "planned"
+    EXECUTING = "executing"
+    """The path's own story is at work on it."""
+    DONE = "done"
+    REFUSED = "refused"
+    """Nothing was done: it was not possible, or things had moved since it was shown."""
+
+
 class Bearer(StrEnum):
     """Who pays for a refund that operators order."""
 
@@ -232,6 +243,7 @@ class CommandStart(Message):
     """Who proposes it: a user id."""
     order: CommandOrder
     reason: str
+    at: Instant
     case_id: str | None = None
     policy: OperatorPolicy = OperatorPolicy()
 

@@ -8,7 +8,7 @@ from sqlalchemy import CheckConstraint, ForeignKey, Index, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from db.tables.base import CURRENCY_CODE, Base, Json, one_of
-from domain.commands import CommandState
+from domain.commands import CommandState, ItemState
 
 
 class Command(Base):
@@ -63,7 +63,7 @@ class CommandItem(Base):
 
     __tablename__ = "command_items"
     __table_args__ = (
-        CheckConstraint(one_of("state", ("done", "planned", "refused")), name="state"),
+        CheckConstraint(one_of("state", ItemState), name="state"),
         Index(None, "path_id"),
     )
 

@@ -8,6 +8,9 @@ branch_labels = None
 depends_on = None
 
 TABLES = """
+ALTER TABLE cases ADD COLUMN assignee_id text,
+    ADD CONSTRAINT fk_cases_assignee_id FOREIGN KEY (assignee_id) REFERENCES users (id);
+
 CREATE TABLE commands (
     id text NOT NULL,
     kind text NOT NULL,
@@ -62,7 +65,7 @@ CREATE TABLE command_items (
     refusal text,
     outcome jsonb,
     CONSTRAINT pk_command_items PRIMARY KEY (command_id, number),
-    CONSTRAINT ck_command_items_state CHECK (state IN ('done', 'planned', 'refused')),
+    CONSTRAINT ck_command_items_state CHECK (state IN ('done', 'executing', 'planned', 'refused')),
     CONSTRAINT fk_command_items_command_id FOREIGN KEY(command_id) REFERENCES commands (id)
 );
 
