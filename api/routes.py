@@ -13,6 +13,8 @@ from api import (
     campaign_items,
     campaign_updates,
     campaigns,
+    cases,
+    commands,
     contests,
     destinations,
     entries,
@@ -96,6 +98,8 @@ _ROUTERS = (
     paths.router,
     balances.router,
     destinations.router,
+    cases.router,
+    commands.router,
     webhooks.router,
     health.router,
 )
