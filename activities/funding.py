@@ -28,6 +28,7 @@ from activities.contest_money import (
     contest_refunded,
     contest_unfunded,
 )
+from activities.escrow import refund_ended
 from activities.in_kind_money import (
     in_kind_deposit_lost,
     in_kind_funded,
@@ -196,7 +197,13 @@ async def _sale_unfunded(
 
 
 async def _sale_refunded(session: AsyncSession, path: Path, refund: Refund, at: datetime) -> None:
-    """The buyer has everything back: the sale is over, and closed unless their bank has taken money back as well."""
+    """The buyer has everything back: the sale is over, and closed unless their bank has taken money back as well.
+
+    A refund of a part leaves the sale where it stands.
+    """
+    if Phase(path.phase) is not Phase.REFUNDING:
+        await refund_ended(session, path, refund, at, over=Phase(path.phase) in FINAL)
+        return
     phase = next_phase(Phase(path.phase), Event.REFUNDED)
     closed = await journal.is_empty(session, path.id)
     amount = format_money(refund.amount, refund.currency)

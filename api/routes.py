@@ -13,6 +13,8 @@ from api import (
     campaign_items,
     campaign_updates,
     campaigns,
+    cases,
+    commands,
     contests,
     destinations,
     entries,
@@ -102,6 +104,8 @@ _ROUTERS = (
     exports.router,
     destinations.router,
     tax.router,
+    cases.router,
+    commands.router,
     webhooks.router,
     health.router,
 )

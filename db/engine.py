@@ -77,6 +77,22 @@ class Database:
         await self.engine.dispose()
 
 
+class OpenTransaction(Database):
+    """A database of which every transaction is part of one that is open already, whose owner ends it.
+
+    With it, work that opens transactions of its own can be rehearsed, or done together with something else.
+    """
+
+    def __init__(self, session: AsyncSession) -> None:
+        self._session = session
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[AsyncSession]:
+        """The open transaction; what is written is flushed, nothing is committed."""
+        yield self._session
+        await self._session.flush()
+
+
 def _ping_the_rested(engine: AsyncEngine) -> None:
     """Connections that have rested are tried before they are used: the server may have gone meanwhile.
 

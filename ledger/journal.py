@@ -35,6 +35,7 @@ from domain.postings import EntryKind, JournalEntry, Posting
 from ledger.balance import Balance, LockedAccount, lock_accounts, read_accounts
 
 _MAX_64_BIT = 2**63 - 1
+_OVERHEARD = "overheard"
 
 
 class EntryStatus(StrEnum):
@@ -71,6 +72,13 @@ async def post(session: AsyncSession, *entries: JournalEntry) -> list[PostedEntr
     so the caller's transaction stays usable.
     """
     return await _write(session, [_Draft(entry) for entry in entries])
+
+
+def overhear(session: AsyncSession) -> list[JournalEntry]:
+    """A list that from now on gets every entry which moves money in the session's transaction, as it is written."""
+    heard: list[JournalEntry] = []
+    session.info[_OVERHEARD] = heard
+    return heard
 
 
 async def hold(session: AsyncSession, entry: JournalEntry) -> PostedEntry:
@@ -209,6 +217,9 @@ async def _write(session: AsyncSession, drafts: Sequence[_Draft]) -> list[Posted
                 written = await _write_rest(session, rest, hashes)
             except _KeyKnown as rival:
                 raise IdempotencyConflict("a key was used for another journal entry") from rival
+    if _OVERHEARD in session.info:
+        moved = [d.entry for d in new if d.status is EntryStatus.POSTED and d.entry.key in written]
+        session.info[_OVERHEARD].extend(moved)
     return [written.get(d.entry.key) or known[d.entry.key] for d in drafts]
 
 

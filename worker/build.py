@@ -16,6 +16,7 @@ from activities.ballots import Ballots
 from activities.campaigns import Campaigns
 from activities.chargebacks import Chargebacks
 from activities.claims import Claims
+from activities.command_steps import Commands
 from activities.contests import Contests
 from activities.housekeeping import Housekeeping
 from activities.in_kind import HelpInKind
@@ -44,6 +45,7 @@ from workflows.ballot import Ballot
 from workflows.ballot_retally import BallotRetally
 from workflows.campaign import Campaign
 from workflows.chargeback import Chargeback
+from workflows.command import BulkCommand, Command
 from workflows.contest import Contest
 from workflows.in_kind import InKind
 from workflows.inspection import Inspection
@@ -84,6 +86,8 @@ WORKFLOWS: Sequence[type] = (
     Payout,
     Chargeback,
     ChangeAccount,
+    Command,
+    BulkCommand,
     Ballot,
     BallotRetally,
     GatherPayouts,
@@ -141,6 +145,7 @@ def activities(
     payouts = Payouts(database, providers, settings.payout_policy)
     chargebacks = Chargebacks(database, providers)
     people = Accounts(database)
+    commands = Commands(database, temporal)
     ballots = Ballots(database)
     pledge_runs = PledgeRuns(database, providers, temporal, settings)
     pledge_cases = PledgeCases(database, providers, settings)
@@ -171,6 +176,10 @@ def activities(
         chargebacks.follow,
         people.freeze,
         people.unfreeze,
+        commands.propose,
+        commands.decide,
+        commands.execute,
+        commands.next_of_bulk,
         ballots.move,
         ballots.count,
         ballots.retally,

@@ -88,6 +88,15 @@ def account_workflow_id(change_key: str) -> str:
     return f"account-{change_key}"
 
 
+def command_workflow_id(command_id: str) -> str:
+    return f"command-{command_id}"
+
+
+def bulk_workflow_id(command_id: str) -> str:
+    """Of the story that goes through the paths of a bulk command."""
+    return f"bulk-{command_id}"
+
+
 class Revival(Message):
     """How to start a path again that a late payment has brought back."""
 

@@ -18,6 +18,7 @@ from db.tables.campaigns import (
 from db.tables.cases import Case, CaseEvent
 from db.tables.chargebacks import Chargeback
 from db.tables.claims import ClaimRound, ClaimShare
+from db.tables.commands import Command, CommandItem
 from db.tables.contests import (
     Contest,
     Entry,
@@ -81,6 +82,8 @@ __all__ = [
     "Chargeback",
     "ClaimRound",
     "ClaimShare",
+    "Command",
+    "CommandItem",
     "Contest",
     "Entry",
     "EntryRevision",

@@ -49,6 +49,8 @@ class Case(Base):
     opened_at: Mapped[datetime] = mapped_column(server_default=func.now())
     ended_at: Mapped[datetime | None]
     outcome: Mapped[str | None]
+    assignee_id: Mapped[str | None] = mapped_column(ForeignKey("users.id"))
+    """The operator who sees to it."""
 
 
 class CaseEvent(Base):
