@@ -72,6 +72,12 @@ NOTE: Options = {
 }
 """A row that records a status and moves no money, as a local activity: the cheapest step of stories of which there are many."""
 
+PREVIEW: Options = {
+    "start_to_close_timeout": timedelta(seconds=10),
+    "retry_policy": RetryPolicy(maximum_attempts=2),
+}
+"""A question somebody waits for: answered soon, or asked again by them."""
+
 PROVIDER: Options = {
     "start_to_close_timeout": timedelta(seconds=60),
     "retry_policy": RetryPolicy(

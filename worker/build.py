@@ -36,6 +36,7 @@ from activities.refunds import Refunds
 from activities.sales import Sales
 from activities.tax import Tax
 from activities.tenders import Tenders
+from activities.unwinding import Unwinding
 from db.engine import Database
 from providers.registry import ProviderRegistry
 from runtime.notices import notice_port
@@ -55,6 +56,7 @@ from workflows.payment import Payment
 from workflows.payout import Payout
 from workflows.pledge import Pledge
 from workflows.pledge_run import PledgeRun
+from workflows.preview import Preview
 from workflows.production import Production
 from workflows.records import PublishProofs, WriteDownQuarters
 from workflows.refund import Refund
@@ -96,6 +98,7 @@ WORKFLOWS: Sequence[type] = (
     PassOnClaims,
     KeepHouse,
     SendNotices,
+    Preview,
     PublishProofs,
     WriteDownQuarters,
 )
@@ -187,6 +190,7 @@ def activities(
         intake.take_in,
         Claims(database, temporal).pass_on,
         Housekeeping(database).forget,
+        Unwinding(database, temporal).preview,
         Proofs(database, settings.operator_policy).publish,
         Tax(database, settings.tax_policy).write_down,
         inspections.decide,
