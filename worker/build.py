@@ -23,6 +23,7 @@ from activities.inspections import Inspections
 from activities.lots import Lots
 from activities.match_calls import MatchCalls
 from activities.notices import Notices
+from activities.orders import Orders
 from activities.payments import Payments
 from activities.payouts import Payouts
 from activities.pledge_cases import PledgeCases
@@ -47,6 +48,7 @@ from workflows.in_kind import InKind
 from workflows.inspection import Inspection
 from workflows.lot import Lot
 from workflows.match_call import MatchCall
+from workflows.order import Order
 from workflows.payment import Payment
 from workflows.payout import Payout
 from workflows.pledge import Pledge
@@ -66,6 +68,7 @@ from workflows.upkeep import (
 
 WORKFLOWS: Sequence[type] = (
     Sale,
+    Order,
     Contest,
     Tender,
     Campaign,
@@ -145,6 +148,7 @@ def activities(
     return [
         sales.open,
         sales.move,
+        Orders(database).move,
         contests.move,
         tenders.move,
         campaigns.move,

@@ -38,6 +38,7 @@ from db.tables.match_calls import (
     MatchSpending,
 )
 from db.tables.money import Payment, Payout, PayoutDestination, Refund
+from db.tables.orders import Order, PaymentPart
 from db.tables.paths import Path, PathEvent
 from db.tables.people import AccountEventRow, SelfDealingRefusal, User, UserRole
 from db.tables.production import (
@@ -113,9 +114,11 @@ __all__ = [
     "NoticeWish",
     "Objection",
     "Offer",
+    "Order",
     "Path",
     "PathEvent",
     "Payment",
+    "PaymentPart",
     "Payout",
     "PayoutDestination",
     "Pledge",
