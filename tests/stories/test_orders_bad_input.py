@@ -26,7 +26,7 @@ async def test_carts_that_cannot_be(house: House) -> None:
         ({"lines": lines(lamp, bowl, own)}, 422, "own_listing", "lines[2].listing_id"),
         ({"lines": lines(lamp, gone)}, 409, "out_of_stock", "lines[1].quantity"),
         ({"lines": lines(lamp, bowl), **price}, 409, "price_changed", "expected_total"),
-        ({"lines": lines(lamp, table)}, 422, "confirmation_missing", "made_to_order_confirmed"),
+        ({"lines": lines(lamp, table)}, 422, "made_to_order_not_confirmed", "made_to_order_confirmed"),
         ({"lines": lines(lamp, bowl, lamp)}, 422, "invalid_input", "lines"),
         ({"lines": []}, 422, "invalid_input", "lines"),
     ]
@@ -53,4 +53,4 @@ async def test_the_same_key_twice_is_one_order(house: House) -> None:
     assert len((await house.get("/v1/orders", by=buyer))["items"]) == 1
     assert (await house.get(f"/v1/listings/{lamp['id']}", by=buyer))["stock"] == 4
     other = await house.call("POST", "/v1/orders", by=buyer, key=key, json={"lines": lines(lamp)})
-    assert_problem(other, 422, "idempotency_conflict")
+    assert_problem(other, 422, "idempotency_key_reused")
