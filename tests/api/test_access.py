@@ -29,6 +29,9 @@ EXPECTED = """
     sale.ship                seller
     sale.cancel              buyer seller operator
     sale.confirm             buyer
+    order.place              member
+    order.view               initiator operator
+    order.cancel             initiator
     payment.view             buyer operator
     refund.view              buyer seller operator
     refund.accept_balance    buyer

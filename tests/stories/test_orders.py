@@ -37,6 +37,8 @@ async def test_two_sellers_are_paid_at_once_and_both_sales_complete(house: House
     page = await house.get(f"/v1/orders/{cart.order['id']}/timeline", by=cart.buyer)
     kinds = [each["kind"] for each in page["items"]]
     assert kinds == ["placed", "payment_captured", "sales_started"]
+    payment = await house.get(f"/v1/payments/{cart.order['payment']['id']}", by=cart.buyer)
+    assert payment["amount"]["amount"] == 25_000
     # A seller sees their own sale, and not what else was ordered with it.
     answer = await house.call("GET", f"/v1/orders/{cart.order['id']}", by=cart.sellers[0])
     assert answer.status_code == 404
