@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from activities.transitions import advance, close_when_empty, funded_key, happened, timers
-from db.tables import Chargeback, Path, Payment, Refund
+from db.tables import Chargeback, Path, Payment, PaymentPart, Refund
 from domain import accounts, postings
 from domain.accounts import Account
 from domain.cases import PaymentCase, RefundCase
@@ -111,7 +111,7 @@ async def send_back(
     """
     left, entries, cases = amount, [], []
     for payment in await _payments_into(session, path.id, source):
-        part = min(left, payment.amount - await _sent_back(session, payment.id))
+        part = min(left, await _left_of(session, payment, path.id))
         if part <= 0:
             continue
         left -= part
@@ -224,13 +224,37 @@ async def _payments_into(session: AsyncSession, path_id: str, source: Account) -
     """Captured payments of the path that filled the account, the newest first, locked."""
     rows = await session.scalars(
         select(Payment)
-        .where(Payment.path_id == path_id, Payment.status == PaymentState.CAPTURED)
+        .where(
+            or_(
+                Payment.path_id == path_id,
+                Payment.id.in_(
+                    select(PaymentPart.payment_id).where(PaymentPart.path_id == path_id)
+                ),
+            ),
+            Payment.status == PaymentState.CAPTURED,
+        )
         .order_by(Payment.captured_at.desc(), Payment.id.desc())
         .with_for_update()
     )
     return [
         row for row in rows if filled_account(Purpose(row.purpose), path_id, row.payer_id) == source
     ]
+
+
+async def _left_of(session: AsyncSession, payment: Payment, path_id: str) -> int:
+    """Minor units of the payment that can still be sent back for the path: of its part, if it has only a part.
+
+    What a bank has taken of a part is not in the path's escrow any more, from which it would be sent.
+    """
+    part = await session.get(PaymentPart, (payment.id, path_id))
+    if part is None:
+        return payment.amount - await _sent_back(session, payment.id)
+    sent = await session.scalar(
+        select(func.coalesce(func.sum(Refund.amount), 0)).where(
+            Refund.payment_id == payment.id, Refund.path_id == path_id
+        )
+    )
+    return part.amount - int(sent or 0)
 
 
 async def _sent_back(session: AsyncSession, payment_id: str) -> int:

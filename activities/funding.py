@@ -43,6 +43,12 @@ from activities.match_call_money import (
     match_call_refunded,
     match_call_unfunded,
 )
+from activities.order_money import (
+    order_funded,
+    order_payment_lost,
+    order_refunded,
+    order_unfunded,
+)
 from activities.production_money import (
     production_funded,
     production_refunded,
@@ -60,7 +66,7 @@ from activities.tender_money import (
 from activities.transitions import advance, funded_key, happened, timers, unfunded_key
 from db import sale_rows
 from db.tables import Path, Payment, Refund
-from domain import campaign, contest, in_kind, lot, match_call, production, tender
+from domain import campaign, contest, in_kind, lot, match_call, order, production, tender
 from domain.chargebacks import Lost
 from domain.errors import ProviderMismatch
 from domain.ids import revived_workflow_id
@@ -260,6 +266,14 @@ async def _sale_lost(
 HOOKS: dict[str, PathHooks] = {
     "sale": PathHooks(
         _sale_funded, _sale_unfunded, _sale_refunded, FINAL, lost=_sale_lost, pauses=False
+    ),
+    "order": PathHooks(
+        order_funded,
+        order_unfunded,
+        order_refunded,
+        order.FINAL,
+        lost=order_payment_lost,
+        pauses=False,
     ),
     "contest": PathHooks(
         contest_funded,

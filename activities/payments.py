@@ -12,7 +12,7 @@ from activities.funding import HOOKS, recalled, recalled_expiry
 from activities.transitions import lock_path
 from db import inbox
 from db.engine import Database
-from db.tables import Payment
+from db.tables import Payment, PaymentPart
 from domain import postings
 from domain.errors import NotFound
 from domain.model import Message
@@ -25,6 +25,7 @@ from domain.payments import (
     Purpose,
     filled_account,
 )
+from domain.postings import JournalEntry
 from ledger import journal
 from providers.base import (
     PaymentRequest,
@@ -142,16 +143,7 @@ class Payments:
             row.status = PaymentState.CAPTURED
             row.captured_at = at
             row.hold_deadline = at + timedelta(days=self.providers.get(row.provider).max_hold_days)
-            entries.append(
-                postings.fund(
-                    f"{row.id}/fund",
-                    row.path_id,
-                    row.provider,
-                    row.amount,
-                    row.currency,
-                    into=filled_account(Purpose(row.purpose), row.path_id, row.payer_id),
-                )
-            )
+            entries += await self._funded(session, row)
         if theirs.settled and row.settled_at is None:
             row.fee = theirs.fee
             row.settled_at = at
@@ -163,6 +155,33 @@ class Payments:
             )
         if entries:
             await journal.post(session, *entries)
+
+    async def _funded(self, session: AsyncSession, row: Payment) -> list[JournalEntry]:
+        """FUND of the path's own account, or of the escrow of each part that the payment has."""
+        parts = await session.scalars(
+            select(PaymentPart)
+            .where(PaymentPart.payment_id == row.id)
+            .order_by(PaymentPart.path_id)
+        )
+        return [
+            postings.fund(
+                f"{row.id}/fund/{part.path_id}",
+                part.path_id,
+                row.provider,
+                part.amount,
+                row.currency,
+            )
+            for part in parts
+        ] or [
+            postings.fund(
+                f"{row.id}/fund",
+                row.path_id,
+                row.provider,
+                row.amount,
+                row.currency,
+                into=filled_account(Purpose(row.purpose), row.path_id, row.payer_id),
+            )
+        ]
 
     async def _read(self, payment: Payment, *, close: bool) -> ProviderPayment | None:
         provider = self.providers.get(payment.provider)

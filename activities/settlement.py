@@ -85,7 +85,8 @@ async def refund_escrow(
     payment = (
         await session.scalars(
             select(Payment).where(
-                Payment.path_id == sale.id, Payment.status == PaymentState.CAPTURED
+                Payment.path_id.in_([sale.id, sale.order_id]),
+                Payment.status == PaymentState.CAPTURED,
             )
         )
     ).one()

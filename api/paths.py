@@ -90,6 +90,7 @@ _PARTS: tuple[tuple[str, Callable[..., Awaitable[object]], str], ...] = (
 _KINDS = (
     ("/v1/paths", "Path"),
     ("/v1/sales", "Sale"),
+    ("/v1/orders", "Order"),
     ("/v1/contests", "Contest"),
     ("/v1/tenders", "Tender"),
     ("/v1/ballots", "Ballot"),

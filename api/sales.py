@@ -232,6 +232,12 @@ async def _tell(
     update_id: str,
 ) -> None:
     """Tells the sale's workflow of an act. Raises WrongPhase or Unavailable besides what the workflow refuses."""
+    if rows.sale.order_id is not None and rows.path.phase == Phase.PENDING_PAYMENT:
+        raise WrongPhase(
+            "the sale is a part of an order that is not paid yet",
+            field="phase",
+            accepted="cancel the order",
+        )
     handle = services.temporal.get_workflow_handle(rows.path.workflow_id)
     try:
         async with answered_within(services.settings.request_timeout_seconds):
@@ -239,8 +245,8 @@ async def _tell(
     except WrongPhase as ended:
         if rows.path.phase != Phase.PAID:
             raise
-        # The books say that it goes on: a late payment has just brought it back.
-        raise Unavailable("the sale is just being taken up again; repeat the request") from ended
+        # The books say that it goes on: its order was just paid, or a late payment has just brought it back.
+        raise Unavailable("the sale is just being taken up; repeat the request") from ended
 
 
 async def _actor(

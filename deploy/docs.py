@@ -16,6 +16,7 @@ from domain import (
     lot,
     match_call,
     milestones,
+    order,
     pledge,
     production,
     sale,
@@ -46,6 +47,12 @@ def sale_section() -> str:
         + windows(SalePolicy(), "SALE_POLICY")
         + f"\nCommission: {whole}.{hundredths:02d} % of each line (`BAIGONG_SALE_POLICY__FEE_BASIS_POINTS`).\n"
     )
+
+
+def order_section() -> str:
+    """The order's state diagram, as the code has it; its one window is the sale's."""
+    arrows = [f"{old} --> {new}: {event}" for (old, event), new in order.TRANSITIONS.items()]
+    return diagram(order.Phase.PENDING_PAYMENT, arrows, order.FINAL)
 
 
 def ballot_section() -> str:
@@ -169,6 +176,7 @@ def production_section() -> str:
 
 PAGES: dict[str, Callable[[], str]] = {
     "sale.md": sale_section,
+    "order.md": order_section,
     "contest.md": contest_section,
     "ballot.md": ballot_section,
     "tender.md": tender_section,

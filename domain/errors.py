@@ -88,6 +88,13 @@ class SeveralSellers(InvalidInput):
     title = "One sale has one seller and one currency"
 
 
+class SeveralCurrencies(InvalidInput):
+    """All lines of one order are paid at once, so they must be priced in one currency."""
+
+    code = "several_currencies"
+    title = "One order has one currency"
+
+
 class ConfirmationMissing(InvalidInput):
     """A made-to-order piece needs the buyer's explicit confirmation (消费者权益保护法, article 25)."""
 

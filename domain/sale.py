@@ -248,8 +248,16 @@ class SaleOrder(Message):
     refund_policy: RefundPolicy
 
 
-def agree(order: SaleOrder, listed: Sequence[ListedItem], now: datetime) -> SaleTerms:
+def agree(
+    order: SaleOrder,
+    listed: Sequence[ListedItem],
+    now: datetime,
+    *,
+    numbers: Sequence[int] | None = None,
+) -> SaleTerms:
     """The frozen terms of an order, or the reason why it is refused.
+
+    `numbers`: which lines of a cart of several sellers these are, for refusals that name one.
 
     Raises UnknownListing, OwnListing, SeveralSellers, OutOfStock, ConfirmationMissing, HoldTooLong, InvalidInput or
     AmountOutOfRange. Stock is only looked at here; reserving it is the database's part.
@@ -257,7 +265,8 @@ def agree(order: SaleOrder, listed: Sequence[ListedItem], now: datetime) -> Sale
     by_id = {item.listing_id: item for item in listed}
     lines: list[SaleLine] = []
     for index, ordered in enumerate(order.items):
-        lines.append(_line(order, index, ordered, by_id.get(ordered.listing_id)))
+        number = index if numbers is None else numbers[index]
+        lines.append(_line(order, number, ordered, by_id.get(ordered.listing_id)))
     offers = [by_id[item.listing_id] for item in order.items]
     if len({item.listing_id for item in order.items}) != len(order.items):
         raise InvalidInput("a listing appears twice", field="lines", accepted="one line a listing")

@@ -24,6 +24,7 @@ from activities.inspections import Inspections
 from activities.lots import Lots
 from activities.match_calls import MatchCalls
 from activities.notices import Notices
+from activities.orders import Orders
 from activities.payments import Payments
 from activities.payouts import Payouts
 from activities.pledge_cases import PledgeCases
@@ -52,6 +53,7 @@ from workflows.in_kind import InKind
 from workflows.inspection import Inspection
 from workflows.lot import Lot
 from workflows.match_call import MatchCall
+from workflows.order import Order
 from workflows.payment import Payment
 from workflows.payout import Payout
 from workflows.pledge import Pledge
@@ -73,6 +75,7 @@ from workflows.upkeep import (
 
 WORKFLOWS: Sequence[type] = (
     Sale,
+    Order,
     Contest,
     Tender,
     Campaign,
@@ -158,6 +161,7 @@ def activities(
     return [
         sales.open,
         sales.move,
+        Orders(database).move,
         contests.move,
         tenders.move,
         campaigns.move,

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from pydantic import SerializeAsAny
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
     from domain.ids import revived_workflow_id, step_key
     from domain.model import Message
+    from domain.order_messages import OrderStart
     from domain.sale_messages import SaleStart
 
 
 def sale_workflow_id(sale_id: str) -> str:
     return f"sale-{sale_id}"
+
+
+def order_workflow_id(order_id: str) -> str:
+    return f"order-{order_id}"
 
 
 def contest_workflow_id(contest_id: str) -> str:
@@ -102,11 +108,17 @@ class Revival(Message):
 
     workflow: str
     workflow_id: str
-    start: SaleStart
+    start: SerializeAsAny[Message]
 
 
 def revival_of(path_id: str, at: datetime) -> Revival:
     """The path's own story and the input with which it goes on."""
+    if path_id.startswith("ord_"):
+        return Revival(
+            workflow="Order",
+            workflow_id=revived_workflow_id(order_workflow_id(path_id)),
+            start=OrderStart(order_id=path_id, paid_late_at=at),
+        )
     return Revival(
         workflow="Sale",
         workflow_id=revived_workflow_id(sale_workflow_id(path_id)),

@@ -128,6 +128,7 @@ class SaleView(View):
     parcel: ParcelView | None
     refund: SaleRefundView | None
     end_reason: str | None
+    order_id: str | None = Field(description="The order of several sellers that it is a part of.")
     opened_at: Utc
     closed_at: Utc | None
 
@@ -166,6 +167,7 @@ class SaleView(View):
             if refund
             else None,
             end_reason=sale.end_reason,
+            order_id=sale.order_id,
             opened_at=path.opened_at,
             closed_at=path.closed_at,
         )

@@ -20,6 +20,7 @@ from db.tables import (
     Jury,
     Lot,
     MatchCall,
+    Order,
     Path,
     PathEvent,
     ProductionOrder,
@@ -55,6 +56,9 @@ _PARTS: dict[str, dict[Relation, Callable[[str, str], ColumnElement[bool]]]] = {
     "sale": {
         Relation.BUYER: lambda path, user: exists().where(Sale.id == path, Sale.buyer_id == user),
         Relation.SELLER: lambda path, user: exists().where(Sale.id == path, Sale.seller_id == user),
+    },
+    "order": {
+        Relation.BUYER: lambda path, user: exists().where(Order.id == path, Order.buyer_id == user),
     },
     "contest": {
         Relation.CREATOR: lambda path, user: exists().where(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from db.tables import Listing, Path, Payment, Refund, Sale
@@ -41,13 +41,21 @@ async def sales_of(
     return await _rows(session, mine if after is None else mine & (Sale.id < after), limit=limit)
 
 
+async def sales_of_orders(session: AsyncSession, order_ids: Sequence[str]) -> Sequence[SaleRows]:
+    """The sales of these orders of several sellers, in the order in which they were made."""
+    if not order_ids:
+        return []
+    found = await _rows(session, Sale.order_id.in_(order_ids), limit=50 * len(order_ids))
+    return list(reversed(found))
+
+
 async def _rows(
     session: AsyncSession, which: ColumnElement[bool], limit: int
 ) -> Sequence[SaleRows]:
     rows = await session.execute(
         select(Sale, Path, Payment, Refund)
         .join(Path, Path.id == Sale.id)
-        .join(Payment, Payment.path_id == Sale.id)
+        .join(Payment, or_(Payment.path_id == Sale.id, Payment.path_id == Sale.order_id))
         .outerjoin(Refund, Refund.path_id == Sale.id)
         .where(which)
         .order_by(Sale.id.desc())

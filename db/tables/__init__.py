@@ -39,6 +39,7 @@ from db.tables.match_calls import (
     MatchSpending,
 )
 from db.tables.money import Payment, Payout, PayoutDestination, Refund
+from db.tables.orders import Order, PaymentPart
 from db.tables.paths import Path, PathEvent
 from db.tables.people import AccountEventRow, SelfDealingRefusal, User, UserRole
 from db.tables.production import (
@@ -117,10 +118,12 @@ __all__ = [
     "NoticeWish",
     "Objection",
     "Offer",
+    "Order",
     "Path",
     "PathEvent",
     "PathProof",
     "Payment",
+    "PaymentPart",
     "Payout",
     "PayoutDestination",
     "Pledge",

@@ -47,6 +47,7 @@ class Sale(Base):
     __table_args__ = (
         Index(None, "buyer_id", "id"),
         Index(None, "seller_id", "id"),
+        Index("ix_sales_order_id", "order_id", postgresql_where=text("order_id IS NOT NULL")),
         Index(
             "uq_sales_parcel",
             "carrier",
@@ -70,6 +71,8 @@ class Sale(Base):
     """A domain.sale_money.SaleMoney; none before anything has left the escrow."""
     delivered_at: Mapped[datetime | None]
     completed_at: Mapped[datetime | None]
+    order_id: Mapped[str | None] = mapped_column(ForeignKey("orders.id"))
+    """The order of several sellers that it is a part of; its payment is the order's then."""
 
 
 class Reservation(Base):

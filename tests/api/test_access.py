@@ -29,6 +29,9 @@ EXPECTED = """
     sale.ship                seller
     sale.cancel              buyer seller operator
     sale.confirm             buyer
+    order.place              member
+    order.view               initiator operator
+    order.cancel             initiator
     payment.view             buyer operator
     refund.view              buyer seller operator
     refund.accept_balance    buyer
@@ -152,6 +155,11 @@ ROUTES = {
     "/v1/paths/{sale}/timeline": (401, 404, 200, 200, 200, 404),
     "/v1/paths/{sale}/statement": (401, 404, 200, 200, 200, 404),
     "/v1/paths/{sale}/balances": (401, 404, 200, 200, 200, 404),
+    "/v1/orders": (401, 200, 200, 200, 200, 200),
+    "/v1/orders/{order}/deadlines": (401, 404, 200, 404, 200, 404),
+    "/v1/orders/{order}/timeline": (401, 404, 200, 404, 200, 404),
+    "/v1/orders/{order}/statement": (401, 404, 200, 404, 200, 404),
+    "/v1/orders/{order}/balances": (401, 404, 200, 404, 200, 404),
     "/v1/sales/{sale}/deadlines": (401, 404, 200, 200, 200, 404),
     "/v1/sales/{sale}/timeline": (401, 404, 200, 200, 200, 404),
     "/v1/sales/{sale}/statement": (401, 404, 200, 200, 200, 404),
@@ -262,6 +270,7 @@ async def test_routes(api: Api) -> None:
     api.grant(ids["admin"], "admin")
     made = {
         "sale": api.sale(ids["buyer"], ids["seller"]),
+        "order": _order(api, ids["buyer"]),
         "buyer": ids["buyer"],
         "draft": api.ballot(ids["buyer"], "draft"),
         "open": api.ballot(ids["buyer"], "open"),
@@ -283,6 +292,24 @@ async def test_routes(api: Api) -> None:
         for person, status in zip(PEOPLE, statuses, strict=True):
             answer = await api.call("GET", path, by=None if person == "nobody" else person)
             assert answer.status_code == status, f"{person} {path}: {answer.text}"
+
+
+def _order(api: Api, buyer_id: str) -> str:
+    """An order of several sellers; its id."""
+    order_id = new_id("ord")
+    api.execute(
+        "INSERT INTO paths (id, kind, workflow_id, initiator_id, currency, phase)"
+        " VALUES (%s, 'order', %s, %s, 'CNY', 'pending_payment')",
+        order_id,
+        f"order-{order_id}",
+        buyer_id,
+    )
+    api.execute(
+        "INSERT INTO orders (id, buyer_id, total, terms) VALUES (%s, %s, 25000, '{}')",
+        order_id,
+        buyer_id,
+    )
+    return order_id
 
 
 async def _in_kind(api: Api, by: str, asker_id: str | None = None) -> str:

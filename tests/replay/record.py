@@ -21,6 +21,7 @@ from tests.api.issuer import running_issuer
 from tests.replay import paths
 from tests.replay.commands import HISTORIES, clean, commands_file, history, replay
 from tests.servers import Databases, running_postgres, running_temporal
+from tests.stories.carts import Cart
 from tests.stories.house import House, Json
 from tests.stories.money import (
     called_off,
@@ -49,6 +50,14 @@ async def happy_sale(house: House) -> Recorded:
     await house.until(sale, "delivered", by=buyer)
     await house.act(sale, "confirm", by=buyer)
     return {"sale_happy": f"sale-{sale['id']}", "payment_captured": _payment(sale)}
+
+
+async def order_of_two(house: House) -> Recorded:
+    cart = await Cart.paid(house)
+    await cart.act(0, "decline")
+    await cart.complete(1)
+    sale = f"sale-{cart.sales[1]['id']}"
+    return {"order_paid": f"order-{cart.order['id']}", "sale_of_an_order": sale}
 
 
 async def declined_sale(house: House) -> Recorded:
@@ -141,6 +150,7 @@ async def payouts(house: House) -> Recorded:
 STORIES: tuple[Callable[[House], Awaitable[Recorded]], ...] = (
     happy_sale,
     declined_sale,
+    order_of_two,
     expired_sale,
     revived_sale,
     lost_parcel,
