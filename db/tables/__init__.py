@@ -37,6 +37,7 @@ from db.tables.match_calls import (
     MatchReservation,
     MatchSpending,
 )
+from db.tables.messages import EvidencePackRow, PathMessage
 from db.tables.money import Payment, Payout, PayoutDestination, Refund
 from db.tables.paths import Path, PathEvent
 from db.tables.people import AccountEventRow, SelfDealingRefusal, User, UserRole
@@ -83,6 +84,7 @@ __all__ = [
     "Contest",
     "Entry",
     "EntryRevision",
+    "EvidencePackRow",
     "File",
     "FileGrant",
     "HandOver",
@@ -115,6 +117,7 @@ __all__ = [
     "Offer",
     "Path",
     "PathEvent",
+    "PathMessage",
     "Payment",
     "Payout",
     "PayoutDestination",
