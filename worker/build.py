@@ -134,7 +134,7 @@ def activities(
     payments = Payments(database, providers)
     refunds = Refunds(database, providers)
     payouts = Payouts(database, providers, settings.payout_policy)
-    chargebacks = Chargebacks(database, providers)
+    chargebacks = Chargebacks(database, providers, settings.operator_policy)
     people = Accounts(database)
     ballots = Ballots(database)
     pledge_runs = PledgeRuns(database, providers, temporal, settings)
