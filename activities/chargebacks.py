@@ -13,6 +13,7 @@ from temporalio import activity
 from activities.funding import HOOKS
 from activities.transitions import advance, close_when_empty, happened, lock_path, timers
 from db import inbox
+from db.case_rows import end_case, open_case
 from db.engine import Database
 from db.tables import Chargeback, Path, PathEvent, Payment
 from domain import postings
@@ -28,9 +29,11 @@ from domain.chargebacks import (
 from domain.deadlines import postponed
 from domain.errors import NotFound, ProviderMismatch
 from domain.ids import new_id
-from domain.money import format_money
+from domain.money import Money, format_money
+from domain.operator_cases import CaseKind
 from domain.path import Standing
 from domain.payments import PaymentState
+from domain.unhappy_policy import OperatorPolicy
 from ledger import journal
 from providers.base import DisputeStatus, ProviderDispute
 from providers.registry import ProviderRegistry
@@ -46,9 +49,12 @@ _STATES = {
 class Chargebacks:
     """Activities of chargebacks."""
 
-    def __init__(self, database: Database, providers: ProviderRegistry) -> None:
+    def __init__(
+        self, database: Database, providers: ProviderRegistry, operators: OperatorPolicy
+    ) -> None:
         self.database = database
         self.providers = providers
+        self.operators = operators
 
     @activity.defn(name="follow_chargebacks")
     async def follow(self, request: FollowChargebacks) -> ChargebacksSeen:
@@ -84,6 +90,16 @@ class Chargebacks:
             row = await _chargeback(session, payment, theirs)
             if row is None:
                 row = await _open(session, path, payment, theirs, request)
+                await open_case(
+                    session,
+                    CaseKind.CHARGEBACK,
+                    row.id,
+                    summary=f"The payer's bank has taken {_amount(row)} back: answer it in time",
+                    within_seconds=self.operators.sla_seconds,
+                    path_id=path.id,
+                    user_id=payment.payer_id,
+                    money=Money(amount=row.amount, currency=row.currency),
+                )
             _require_agreement(row, payment, theirs)
             decided = row.status != _STATES[theirs.status]
         if not decided:
@@ -96,6 +112,7 @@ class Chargebacks:
                 return
             row.status = _STATES[theirs.status]
             row.ended_at = request.at
+            await end_case(session, CaseKind.CHARGEBACK, row.id, row.status)
             end = _won if row.status == ChargebackState.WON else _lost
             await end(session, path, payment, row, request)
 

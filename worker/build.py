@@ -149,7 +149,7 @@ def activities(
     payments = Payments(database, providers)
     refunds = Refunds(database, providers)
     payouts = Payouts(database, providers, settings.payout_policy)
-    chargebacks = Chargebacks(database, providers)
+    chargebacks = Chargebacks(database, providers, settings.operator_policy)
     people = Accounts(database)
     commands = Commands(database, temporal)
     ballots = Ballots(database)

@@ -38,6 +38,7 @@ from db.tables.match_calls import (
     MatchReservation,
     MatchSpending,
 )
+from db.tables.messages import EvidencePackRow, PathMessage
 from db.tables.money import Payment, Payout, PayoutDestination, Refund
 from db.tables.orders import Order, PaymentPart
 from db.tables.paths import Path, PathEvent
@@ -88,6 +89,7 @@ __all__ = [
     "Contest",
     "Entry",
     "EntryRevision",
+    "EvidencePackRow",
     "File",
     "FileGrant",
     "HandOver",
@@ -122,6 +124,7 @@ __all__ = [
     "Path",
     "PathEvent",
     "PathProof",
+    "PathMessage",
     "Payment",
     "PaymentPart",
     "Payout",

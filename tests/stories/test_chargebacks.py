@@ -60,11 +60,14 @@ async def test_won_before_the_release(house: House) -> None:
     dispute = await opened(house, deal.sale)
     assert posted_by_chargebacks(house, deal.sale) == taken(PRICE)
     await calls_operator(house, story_of_chargeback(deal.sale))
+    cases = "SELECT state, outcome, amount, due_at > now() FROM cases WHERE path_id = %s"
+    assert house.sql(cases, deal.id) == [("open", None, PRICE, True)]
     # What the bank has taken back is not paid out to the seller.
     await refused(await deal.try_to("confirm", deal.buyer), 409, "path_not_empty")
     assert await house.payable(deal.seller) == 0
 
     await decided(house, dispute, won=True)
+    assert house.sql(cases, deal.id) == [("closed", "won", PRICE, True)]
     await deal.act("confirm", deal.buyer)
     assert await house.payable(deal.seller) == SHARE
     assert posted_by_chargebacks(house, deal.sale) == [*taken(PRICE), *given_back(PRICE)]

@@ -8,7 +8,50 @@ branch_labels = None
 depends_on = None
 
 TABLES = """
-SELECT 1;
+CREATE TABLE path_messages (
+    id text NOT NULL,
+    path_id text NOT NULL,
+    author_id text NOT NULL,
+    to_id text NOT NULL,
+    role text NOT NULL,
+    subject text NOT NULL,
+    body text NOT NULL,
+    file_ids text[] DEFAULT '{}' NOT NULL,
+    at timestamptz DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT pk_path_messages PRIMARY KEY (id),
+    CONSTRAINT ck_path_messages_body CHECK (length(body) BETWEEN 1 AND 4000),
+    CONSTRAINT ck_path_messages_two_people CHECK (author_id <> to_id),
+    CONSTRAINT fk_path_messages_path_id FOREIGN KEY (path_id) REFERENCES paths (id),
+    CONSTRAINT fk_path_messages_author_id FOREIGN KEY (author_id) REFERENCES users (id),
+    CONSTRAINT fk_path_messages_to_id FOREIGN KEY (to_id) REFERENCES users (id)
+);
+CREATE INDEX ix_path_messages_author_id_at ON path_messages (author_id, at);
+CREATE INDEX ix_path_messages_path_id_id ON path_messages (path_id, id);
+
+CREATE TABLE evidence_packs (
+    id text NOT NULL,
+    of_kind text NOT NULL,
+    of_id text NOT NULL,
+    path_id text NOT NULL,
+    sha256 text NOT NULL,
+    content jsonb NOT NULL,
+    built_at timestamptz DEFAULT clock_timestamp() NOT NULL,
+    submitted_at timestamptz,
+    CONSTRAINT pk_evidence_packs PRIMARY KEY (id),
+    CONSTRAINT ck_evidence_packs_of_kind CHECK (of_kind IN ('chargeback', 'dispute')),
+    CONSTRAINT uq_evidence_packs_of_kind_of_id_sha256 UNIQUE (of_kind, of_id, sha256),
+    CONSTRAINT fk_evidence_packs_path_id FOREIGN KEY (path_id) REFERENCES paths (id)
+);
+CREATE INDEX ix_evidence_packs_path_id ON evidence_packs (path_id);
+
+CREATE FUNCTION message_refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION '% on % refused: %', TG_OP, TG_TABLE_NAME, TG_ARGV[0]
+        USING ERRCODE = 'restrict_violation', TABLE = TG_TABLE_NAME, CONSTRAINT = TG_NAME;
+END $$;
+CREATE TRIGGER path_messages_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON path_messages
+    FOR EACH STATEMENT EXECUTE FUNCTION message_refuse_change(
+        'what was said stays; a correction is a new message');
 """
 
 
