@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 from sqlalchemy import select
 from temporalio import activity
 from temporalio.client import Client
@@ -74,12 +74,7 @@ def _task(
     command_id: str, number: int, bulk: Bulk, path_id: str, by: str, when: CommandStart | BulkStep
 ) -> Task:
     """What is to be done with one of the paths. Raises InvalidInput for a path of another kind."""
-    try:
-        order = one_of_bulk(bulk, path_id)
-    except ValidationError:
-        raise InvalidInput(
-            "this cannot be done with a path of this kind", field="path_ids", accepted="sales"
-        ) from None
+    order = one_of_bulk(bulk, path_id)
     return Task(
         id=f"{command_id}-{number}",
         command_id=command_id,

@@ -170,7 +170,7 @@ class Commands:
             async with self.database.transaction() as session:
                 row = await command_rows.locked(session, step.command_id)
                 if row.state == CommandState.EXECUTING:
-                    await _note_executed(session, row, step.by, "bulk")
+                    await _note_executed(session, row, row.executed_by or step.by, "bulk")
         return done
 
     async def _shown_anew(self, step: CommandStep) -> Preview:

@@ -6,12 +6,13 @@ from collections.abc import Iterable
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, ValidationError
 
 from domain import campaign, contest, in_kind, lot, match_call, production, sale, tender
 from domain.accounts import Side
 from domain.cases import RefundCase
 from domain.deadlines import PlannedPosting
+from domain.errors import InvalidInput
 from domain.ids import PathId, SaleId, UserId
 from domain.model import Instant, Message
 from domain.money import Currency, MinorUnits, Money
@@ -319,15 +320,20 @@ class BulkStart(Message):
 
 
 def one_of_bulk(bulk: Bulk, path_id: str) -> CancelPath | RefundPath | ExtendDeadline:
-    """The command for one of the paths. Raises pydantic.ValidationError when it is not for paths of this kind."""
+    """The command for one of the paths. Raises InvalidInput when it is not for paths of this kind."""
     told = {**bulk.each.model_dump(), "path_id": path_id}
-    match bulk.each:
-        case Cancelling():
-            return CancelPath.model_validate(told)
-        case Refunding():
-            return RefundPath.model_validate(told)
-        case Extending():
-            return ExtendDeadline.model_validate(told)
+    try:
+        match bulk.each:
+            case Cancelling():
+                return CancelPath.model_validate(told)
+            case Refunding():
+                return RefundPath.model_validate(told)
+            case Extending():
+                return ExtendDeadline.model_validate(told)
+    except ValidationError:
+        raise InvalidInput(
+            "this cannot be done with a path of this kind", field="path_ids", accepted="sales"
+        ) from None
 
 
 # When two operators must agree.

@@ -151,7 +151,6 @@ def activities(
     payouts = Payouts(database, providers, settings.payout_policy)
     chargebacks = Chargebacks(database, providers, settings.operator_policy)
     people = Accounts(database)
-    commands = Commands(database, temporal)
     ballots = Ballots(database)
     pledge_runs = PledgeRuns(database, providers, temporal, settings)
     pledge_cases = PledgeCases(database, providers, settings)
@@ -183,10 +182,7 @@ def activities(
         chargebacks.follow,
         people.freeze,
         people.unfreeze,
-        commands.propose,
-        commands.decide,
-        commands.execute,
-        commands.next_of_bulk,
+        *_of_commands(Commands(database, temporal)),
         ballots.move,
         ballots.count,
         ballots.retally,
@@ -201,6 +197,10 @@ def activities(
         inspections.remind,
         Notices(database, settings, notice_port(settings)).send,
     ]
+
+
+def _of_commands(commands: Commands) -> list[Callable[..., Any]]:
+    return [commands.propose, commands.decide, commands.execute, commands.next_of_bulk]
 
 
 def build_worker(

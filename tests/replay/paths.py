@@ -5,6 +5,7 @@ from __future__ import annotations
 from domain.campaign_messages import RunGoal
 from tests.stories.chargebacks import decided, opened
 from tests.stories.contests import Show
+from tests.stories.deals import Deal
 from tests.stories.funds import FINAL_CHARGES, FIX, Fund
 from tests.stories.house import DAY, House, Json
 from tests.stories.in_kind import DUE_DAYS, Aid, in_days
@@ -12,13 +13,20 @@ from tests.stories.jobs import Job
 from tests.stories.lots import decided as inspected
 from tests.stories.lots import inspection_of, nobody_inspects
 from tests.stories.money import people
+from tests.stories.operators import act, executed_bulk, operator, proposed
 from tests.stories.test_campaign import decline
 from tests.stories.test_contest_vote import decided as crowd_decided
 from tests.stories.test_contest_vote import vote, voting
 from tests.stories.test_match_call_spendings import ask, with_approvers
 from tests.stories.workshop import MAKE, Workshop
 from tests.waiting import eventually
-from workflows.names import account_workflow_id, pledge_run_workflow_id, pledge_workflow_id
+from workflows.names import (
+    account_workflow_id,
+    bulk_workflow_id,
+    command_workflow_id,
+    pledge_run_workflow_id,
+    pledge_workflow_id,
+)
 from workflows.upkeep import PledgeIntake
 
 Recorded = dict[str, str]
@@ -249,6 +257,28 @@ async def frozen_account(house: House) -> Recorded:
     return {"account_frozen": account_workflow_id(str(rows[0][0]))}
 
 
+async def commanded(house: House) -> Recorded:
+    """A contest is called off by two operators, and parts of the price of two sales go back by one."""
+    one, two = await operator(house), await operator(house)
+    show = await Show.opened(house)
+    order: Json = {"kind": "cancel_path", "path_id": show.id}
+    command = await proposed(house, one, order)
+    await act(house, "approve", command, two)
+    await act(house, "execute", command, one)
+    await show.until("cancelled")
+    sales = [await Deal.paid(house) for _ in range(2)]
+    ids = [each.id for each in sales]
+    order = {"kind": "bulk", "each": {"kind": "refund_path", "amount": 10}, "path_ids": ids}
+    bulk = await proposed(house, one, order)
+    await act(house, "execute", bulk, one)
+    await executed_bulk(house, bulk, one)
+    return {
+        "command_executed": command_workflow_id(command["id"]),
+        "command_bulk": command_workflow_id(bulk["id"]),
+        "bulk_done": bulk_workflow_id(bulk["id"]),
+    }
+
+
 STORIES = (
     awarded_contest,
     silent_contest,
@@ -263,4 +293,5 @@ STORIES = (
     failed_campaign,
     taken_in_pledges,
     frozen_account,
+    commanded,
 )

@@ -12,7 +12,7 @@ from tests.stories.polls import user_id
 from tests.waiting import eventually
 
 REASON = "Agreed with both sides on the telephone"
-_PASSING = ("idempotency_keys", "inbox", "users")
+_PASSING = ("idempotency_keys", "users", "webhook_inbox")
 """Tables in which requests leave traces whatever they do."""
 _OF_COMMANDS = ("case_events", "cases", "command_items", "commands")
 

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
+from functools import partial
 
+from activities.command_steps import Commands
+from domain.commands import BulkStep
 from tests.stories.deals import Deal, people, refused
 from tests.stories.house import House, Json
 from tests.stories.operators import (
@@ -15,6 +19,7 @@ from tests.stories.operators import (
     tables,
     try_to_propose,
 )
+from tests.stories.polls import user_id
 from tests.waiting import eventually
 
 
@@ -67,7 +72,7 @@ async def test_many_sales_and_three_that_have_moved(house: House) -> None:
     for deal in deals[1:3]:
         await deal.act("confirm", deal.buyer)
     for deal in deals:
-        await eventually(lambda sale=deal.sale: at_zero(house, sale))
+        await eventually(partial(at_zero, house, deal.sale))
 
 
 async def test_the_sum_counts_and_the_list_has_limits(house: House) -> None:
@@ -89,6 +94,25 @@ async def test_the_sum_counts_and_the_list_has_limits(house: House) -> None:
     await executed_bulk(house, command, one)
     for deal in deals:
         await deal.until("refunded")
-        await eventually(lambda sale=deal.sale: at_zero(house, sale))
+        await eventually(partial(at_zero, house, deal.sale))
         [(refunds,)] = house.sql("SELECT count(*) FROM refunds WHERE path_id = %s", deal.id)
         assert refunds == 1
+
+
+async def test_a_page_that_is_tried_again_does_nothing_twice(house: House) -> None:
+    one, two = await operator(house), await operator(house)
+    deals = await paid(house, 2, 10_000)
+    each = {"kind": "refund_path", "amount": 2_500}
+    order = {"kind": "bulk", "each": each, "path_ids": [deal.id for deal in deals]}
+    command = await proposed(house, one, order)
+    await act(house, "execute", command, one)
+    await executed_bulk(house, command, one)
+    at = datetime.now(UTC)
+    step = BulkStep(command_id=command["id"], by=await user_id(house, two), at=at)
+    again = await Commands(house.database, house.temporal).next_of_bulk(step)
+    assert [case.amount for done in again.executed for case in done.refunds] == [2_500, 2_500]
+    for deal in deals:
+        rows = house.sql("SELECT amount FROM refunds WHERE path_id = %s", deal.id)
+        assert rows == [(2_500,)]
+        await deal.act("cancel", deal.buyer)
+        await eventually(partial(at_zero, house, deal.sale))

@@ -64,7 +64,7 @@ async def test_a_correction_takes_two_and_balances(house: House) -> None:
             None,
         ),
         (correction(("debit", "protection_fund:platform", 10**12), ("credit", seller, 10**12)), 409, "insufficient_funds", None),
-        (correction(("debit", "fee:platform", 7), ("credit", seller, 7), currency="XXX"), 422, "invalid_input", None),
+        (correction(("debit", "fee:platform", 7), ("credit", seller, 7), currency="XXX"), 422, "unknown_currency", None),
         (correction(reverses="nothing"), 404, "not_found", "reverses"),
     ]  # fmt: skip
     for order, status, code, field in refusals:

@@ -26,7 +26,12 @@ async def test_carts_that_cannot_be(house: House) -> None:
         ({"lines": lines(lamp, bowl, own)}, 422, "own_listing", "lines[2].listing_id"),
         ({"lines": lines(lamp, gone)}, 409, "out_of_stock", "lines[1].quantity"),
         ({"lines": lines(lamp, bowl), **price}, 409, "price_changed", "expected_total"),
-        ({"lines": lines(lamp, table)}, 422, "made_to_order_not_confirmed", "made_to_order_confirmed"),
+        (
+            {"lines": lines(lamp, table)},
+            422,
+            "made_to_order_not_confirmed",
+            "made_to_order_confirmed",
+        ),
         ({"lines": lines(lamp, bowl, lamp)}, 422, "invalid_input", "lines"),
         ({"lines": []}, 422, "invalid_input", "lines"),
     ]
