@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from sqlalchemy.ext.asyncio import AsyncSession
 from temporalio import activity
 
@@ -90,42 +92,7 @@ async def _open(session: AsyncSession, step: OrderStep) -> Standing:
     await session.flush()
     pending = deadlines(Phase.PENDING_PAYMENT, due)
     for sale in sales:
-        part = Path(
-            id=sale.sale_id,
-            kind="sale",
-            workflow_id=f"sale-{sale.sale_id}",
-            initiator_id=sale.buyer_id,
-            currency=sale.currency,
-            phase=Phase.PENDING_PAYMENT,
-        )
-        session.add(part)
-        await session.flush()
-        session.add(
-            Sale(
-                id=sale.sale_id,
-                buyer_id=sale.buyer_id,
-                seller_id=sale.seller_id,
-                total=sale.total,
-                terms=sale.model_dump(mode="json"),
-                order_id=terms.order_id,
-            )
-        )
-        session.add(
-            PaymentPart(payment_id=terms.payment_id, path_id=sale.sale_id, amount=sale.total)
-        )
-        await session.flush()
-        if not await stock.reserve(session, sale, due):
-            raise OutOfStock("the pieces are gone", field="lines")
-        advance(
-            session,
-            part,
-            key=f"{step.key}/{sale.sale_id}",
-            kind=Event.PLACED,
-            phase=Phase.PENDING_PAYMENT,
-            actor="buyer",
-            summary=f"Ordered for {format_money(sale.total, sale.currency)}, with other sellers' things",
-            deadlines=pending,
-        )
+        await _place(session, path, sale, terms.payment_id, due, step.key)
     standing = _standing(path, terms, Phase.PENDING_PAYMENT, collections=(collection,))
     standing = standing.model_copy(update={"deadlines": pending})
     amount = format_money(terms.total, terms.currency)
@@ -141,6 +108,46 @@ async def _open(session: AsyncSession, step: OrderStep) -> Standing:
         data=standing.model_dump(mode="json"),
     )
     return standing
+
+
+async def _place(
+    session: AsyncSession, order: Path, sale: SaleTerms, payment_id: str, due: datetime, key: str
+) -> None:
+    """One sale of the order: its own path, its part of the payment and its pieces. Raises OutOfStock."""
+    part = Path(
+        id=sale.sale_id,
+        kind="sale",
+        workflow_id=f"sale-{sale.sale_id}",
+        initiator_id=sale.buyer_id,
+        currency=sale.currency,
+        phase=Phase.PENDING_PAYMENT,
+    )
+    session.add(part)
+    await session.flush()
+    session.add(
+        Sale(
+            id=sale.sale_id,
+            buyer_id=sale.buyer_id,
+            seller_id=sale.seller_id,
+            total=sale.total,
+            terms=sale.model_dump(mode="json"),
+            order_id=order.id,
+        )
+    )
+    session.add(PaymentPart(payment_id=payment_id, path_id=sale.sale_id, amount=sale.total))
+    await session.flush()
+    if not await stock.reserve(session, sale, due):
+        raise OutOfStock("the pieces are gone", field="lines")
+    advance(
+        session,
+        part,
+        key=f"{key}/{sale.sale_id}",
+        kind=Event.PLACED,
+        phase=Phase.PENDING_PAYMENT,
+        actor="buyer",
+        summary=f"Ordered for {format_money(sale.total, sale.currency)}, with other sellers' things",
+        deadlines=deadlines(Phase.PENDING_PAYMENT, due),
+    )
 
 
 async def _brought_back(session: AsyncSession, step: OrderStep) -> Standing:

@@ -124,83 +124,106 @@ def sandbox() -> SandboxedWorkflowRunner:
     )
 
 
+_Activities = list[Callable[..., Any]]
+
+
 def activities(
     settings: Settings,
     database: Database,
     temporal: Client,
     providers: ProviderRegistry,
-) -> list[Callable[..., Any]]:
+) -> _Activities:
     """All activities, bound to what they need."""
-    sales = Sales(
-        database,
-        temporal,
-        payout_at_once=settings.payout_policy.availability_seconds == 0,
-    )
-    tenders = Tenders(database, temporal, payout_at_once=sales.payout_at_once)
-    contests = Contests(database, temporal, payout_at_once=sales.payout_at_once)
+    return [
+        *_of_paths(settings, database, temporal),
+        *_of_money(settings, database, providers),
+        *_of_pledges(settings, database, temporal, providers),
+        *_of_operators(database, temporal),
+        *_of_upkeep(settings, database, temporal),
+    ]
+
+
+def _of_paths(settings: Settings, database: Database, temporal: Client) -> _Activities:
+    at_once = settings.payout_policy.availability_seconds == 0
+    sales = Sales(database, temporal, payout_at_once=at_once)
     campaigns = Campaigns(
         database,
         temporal,
-        payout_at_once=sales.payout_at_once,
+        payout_at_once=at_once,
         rate_per_second=settings.provider_rate_per_second,
     )
-    match_calls = MatchCalls(database, temporal, payout_at_once=sales.payout_at_once)
-    in_kind = HelpInKind(database, temporal, payout_at_once=sales.payout_at_once)
-    payments = Payments(database, providers)
-    refunds = Refunds(database, providers)
-    payouts = Payouts(database, providers, settings.payout_policy)
-    chargebacks = Chargebacks(database, providers, settings.operator_policy)
-    people = Accounts(database)
     ballots = Ballots(database)
-    pledge_runs = PledgeRuns(database, providers, temporal, settings)
-    pledge_cases = PledgeCases(database, providers, settings)
-    redelivery = Redelivery(database, temporal, settings)
     inspections = Inspections(database)
-    intake = PledgeIntakes(database, providers, temporal, settings)
     return [
         sales.open,
         sales.move,
         Orders(database).move,
-        contests.move,
-        tenders.move,
+        Contests(database, temporal, payout_at_once=at_once).move,
+        Tenders(database, temporal, payout_at_once=at_once).move,
         campaigns.move,
-        match_calls.move,
-        in_kind.move,
+        MatchCalls(database, temporal, payout_at_once=at_once).move,
+        HelpInKind(database, temporal, payout_at_once=at_once).move,
         Productions(database).move,
-        Lots(database, temporal, payout_at_once=sales.payout_at_once).move,
-        payments.present,
-        payments.follow,
-        refunds.follow,
-        pledge_runs.run,
-        pledge_cases.remind,
-        pledge_cases.look,
-        pledge_cases.retry,
-        pledge_cases.drop,
-        payouts.reserve,
-        payouts.follow,
-        payouts.due,
-        chargebacks.follow,
-        people.freeze,
-        people.unfreeze,
-        *_of_commands(Commands(database, temporal)),
+        Lots(database, temporal, payout_at_once=at_once).move,
+        inspections.decide,
+        inspections.remind,
         ballots.move,
         ballots.count,
         ballots.retally,
-        redelivery.redeliver,
-        intake.take_in,
-        Claims(database, temporal).pass_on,
-        Housekeeping(database).forget,
-        Unwinding(database, temporal).preview,
-        Proofs(database, settings.operator_policy).publish,
-        Tax(database, settings.tax_policy).write_down,
-        inspections.decide,
-        inspections.remind,
-        Notices(database, settings, notice_port(settings)).send,
     ]
 
 
-def _of_commands(commands: Commands) -> list[Callable[..., Any]]:
-    return [commands.propose, commands.decide, commands.execute, commands.next_of_bulk]
+def _of_money(settings: Settings, database: Database, providers: ProviderRegistry) -> _Activities:
+    payments = Payments(database, providers)
+    payouts = Payouts(database, providers, settings.payout_policy)
+    return [
+        payments.present,
+        payments.follow,
+        Refunds(database, providers).follow,
+        payouts.reserve,
+        payouts.follow,
+        payouts.due,
+        Chargebacks(database, providers, settings.operator_policy).follow,
+    ]
+
+
+def _of_pledges(
+    settings: Settings, database: Database, temporal: Client, providers: ProviderRegistry
+) -> _Activities:
+    cases = PledgeCases(database, providers, settings)
+    return [
+        PledgeRuns(database, providers, temporal, settings).run,
+        cases.remind,
+        cases.look,
+        cases.retry,
+        cases.drop,
+        PledgeIntakes(database, providers, temporal, settings).take_in,
+        Claims(database, temporal).pass_on,
+    ]
+
+
+def _of_operators(database: Database, temporal: Client) -> _Activities:
+    people = Accounts(database)
+    commands = Commands(database, temporal)
+    return [
+        people.freeze,
+        people.unfreeze,
+        commands.propose,
+        commands.decide,
+        commands.execute,
+        commands.next_of_bulk,
+        Unwinding(database, temporal).preview,
+    ]
+
+
+def _of_upkeep(settings: Settings, database: Database, temporal: Client) -> _Activities:
+    return [
+        Redelivery(database, temporal, settings).redeliver,
+        Housekeeping(database).forget,
+        Notices(database, settings, notice_port(settings)).send,
+        Proofs(database, settings.operator_policy).publish,
+        Tax(database, settings.tax_policy).write_down,
+    ]
 
 
 def build_worker(
