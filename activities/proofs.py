@@ -6,12 +6,9 @@ from sqlalchemy import func, select
 from temporalio import activity
 
 from db import path_proofs
-from db.case_rows import open_case
 from db.engine import Database
 from db.path_proofs import Wanted
-from domain.operator_cases import CaseKind
 from domain.path_proof import FIRST, PublishedProofs
-from domain.unhappy_policy import OperatorPolicy
 
 _PAGE = 100
 
@@ -19,13 +16,12 @@ _PAGE = 100
 class Proofs:
     """Activities of the schedule that publishes proofs."""
 
-    def __init__(self, database: Database, policy: OperatorPolicy) -> None:
+    def __init__(self, database: Database) -> None:
         self.database = database
-        self.policy = policy
 
     @activity.defn(name="publish_proofs")
     async def publish(self) -> PublishedProofs:
-        """Makes the proofs that are wanted, a transaction each. A closed path that holds money gets a case instead."""
+        """Makes the proofs that are wanted, a transaction each. A closed path that holds money gets none."""
         made, after = 0, None
         while True:
             async with self.database.transaction() as session:
@@ -44,14 +40,7 @@ class Proofs:
             if row is None:
                 return False
             if await path_proofs.holds_money(session, asked.path_id):
-                await open_case(
-                    session,
-                    CaseKind.STUCK,
-                    asked.path_id,
-                    summary="The path has closed, but its accounts are not at 0.",
-                    within_seconds=self.policy.sla_seconds,
-                    path_id=asked.path_id,
-                )
+                # Operators hear of it from those who look for what is stuck.
                 return False
             previous = newest.sha256 if newest and newest.sha256 else FIRST
             upto = await path_proofs.extent(session, asked.path_id)

@@ -11,12 +11,13 @@ from api.auth import CurrentUser, effective_roles
 from api.errors import problems
 from api.idempotency import OnceDep
 from api.policy import require, require_active
+from api.retrying import set_going
 from api.schemas.base import Limit, Page, page_of
-from api.schemas.cases import Assignment, CaseDetail, CaseView, CaseWords
+from api.schemas.cases import Assignment, CaseDetail, CaseView, CaseWords, Retry
 from api.services import Services, ServicesDep
 from db.queries import cases, users
 from domain.access import Action, Role
-from domain.errors import AccountFrozen, Forbidden, InvalidInput, NotFound, WrongPhase
+from domain.errors import AccountFrozen, Forbidden, InvalidInput, NotFound, Unavailable, WrongPhase
 from domain.ids import CaseId
 from domain.operator_cases import CaseKind, CaseState
 
@@ -133,6 +134,35 @@ async def close_case(
         return await _detail(session, services, case_id)
 
     return await once.in_transaction("act", body, close, status=200)
+
+
+@router.post(
+    "/v1/cases/{case_id}/retry",
+    operation_id="retryCase",
+    summary="Set going again what is stuck",
+    response_model=CaseDetail,
+    responses=problems(*_ACTS, Unavailable),
+)
+async def retry_case(
+    case_id: ThisCase, body: Retry, user: CurrentUser, services: ServicesDep, once: OnceDep
+) -> Response:
+    """Of cases of the kind `stuck`. Whatever its story did before is not done twice."""
+    require(Action.CASE_SEE, user.relations())
+    require_active(user)
+
+    async def set_it_going(_: str) -> CaseDetail:
+        async with services.database.transaction() as session:
+            case = await cases.get(session, case_id)
+        if case.kind != CaseKind.STUCK or case.ended_at is not None:
+            raise WrongPhase(
+                "nothing of this case is stuck", field="kind", accepted="an open case of stuck"
+            )
+        await set_going(services, case.subject, body.how, body.reason)
+        async with services.database.transaction() as session:
+            await cases.add_note(session, case_id, user.id, f"{body.how}: {body.reason}")
+            return await _detail(session, services, case_id)
+
+    return await once.resumable("act", body, set_it_going, status=200)
 
 
 async def _detail(session: AsyncSession, services: Services, case_id: str) -> CaseDetail:

@@ -131,6 +131,8 @@ class Settings(BaseSettings):
     proofs_every_seconds: Annotated[int, Field(ge=1, le=86_400)] = 60
     """Period of the schedule that publishes proofs of closed paths."""
 
+    stuck_every_seconds: Annotated[int, Field(ge=1, le=86_400)] = 3_600
+    """Period of the schedule that looks for what is stuck."""
     tax_every_seconds: Annotated[int, Field(ge=1, le=86_400)] = 86_400
     """Period of the schedule that writes down the figures of past quarters."""
 

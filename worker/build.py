@@ -35,6 +35,7 @@ from activities.proofs import Proofs
 from activities.redelivery import Redelivery
 from activities.refunds import Refunds
 from activities.sales import Sales
+from activities.stuck import StuckFinder
 from activities.tax import Tax
 from activities.tenders import Tenders
 from activities.unwinding import Unwinding
@@ -65,6 +66,7 @@ from workflows.refund import Refund
 from workflows.sale import Sale
 from workflows.tender import Tender
 from workflows.upkeep import (
+    FindStuck,
     GatherPayouts,
     KeepHouse,
     PassOnClaims,
@@ -102,6 +104,7 @@ WORKFLOWS: Sequence[type] = (
     KeepHouse,
     SendNotices,
     Preview,
+    FindStuck,
     PublishProofs,
     WriteDownQuarters,
 )
@@ -217,11 +220,13 @@ def _of_operators(database: Database, temporal: Client) -> _Activities:
 
 
 def _of_upkeep(settings: Settings, database: Database, temporal: Client) -> _Activities:
+    finder = StuckFinder(database, temporal, settings.temporal_task_queue, settings.operator_policy)
     return [
         Redelivery(database, temporal, settings).redeliver,
         Housekeeping(database).forget,
+        finder.look,
         Notices(database, settings, notice_port(settings)).send,
-        Proofs(database, settings.operator_policy).publish,
+        Proofs(database).publish,
         Tax(database, settings.tax_policy).write_down,
     ]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
+from typing import NamedTuple
 
 from temporalio.api.enums.v1 import IndexedValueType
 from temporalio.api.operatorservice.v1 import (
@@ -31,6 +32,7 @@ from runtime.settings import Settings, settings
 from runtime.temporal import connect
 from workflows.records import PublishProofs, WriteDownQuarters
 from workflows.upkeep import (
+    FindStuck,
     GatherPayouts,
     KeepHouse,
     PassOnClaims,
@@ -69,62 +71,95 @@ async def register_search_attributes(client: Client) -> None:
         )
 
 
+class Recurring(NamedTuple):
+    """Work that a schedule starts again and again."""
+
+    schedule_id: str
+    story: type
+    name: str
+    """The workflow's id, after that of the task queue."""
+    summary: str
+    every_seconds: int
+    page: DuePage | None = None
+
+
+def recurring(settings: Settings) -> tuple[Recurring, ...]:
+    """All of it; deadlines of paths depend on none."""
+    queue = settings.temporal_task_queue
+    return (
+        Recurring(
+            payout_schedule(queue),
+            GatherPayouts,
+            "gather-payouts",
+            "Pay out what is due per payee",
+            settings.payouts_every_seconds,
+            DuePage(),
+        ),
+        Recurring(
+            redelivery_schedule(queue),
+            RedeliverInbox,
+            "redeliver-inbox",
+            "Re-deliver unanswered webhooks",
+            settings.redelivery_every_seconds,
+        ),
+        Recurring(
+            f"{queue}-housekeeping",
+            KeepHouse,
+            "keep-house",
+            "Forget old keys and rejected webhooks",
+            _DAY_SECONDS,
+        ),
+        Recurring(
+            f"{queue}-claims",
+            PassOnClaims,
+            "pass-on-claims",
+            "Pass on what backers of stopped campaigns are owed",
+            settings.claims_every_seconds,
+        ),
+        Recurring(
+            f"{queue}-notices",
+            SendNotices,
+            "send-notices",
+            "Send the notices that wait",
+            settings.notices_every_seconds,
+        ),
+        Recurring(
+            f"{queue}-proofs",
+            PublishProofs,
+            "publish-proofs",
+            "Publish proofs of closed paths",
+            settings.proofs_every_seconds,
+        ),
+        Recurring(
+            f"{queue}-stuck",
+            FindStuck,
+            "find-stuck",
+            "Look for what is stuck",
+            settings.stuck_every_seconds,
+        ),
+        Recurring(
+            f"{queue}-quarters",
+            WriteDownQuarters,
+            "write-down-quarters",
+            "Write down the figures of past quarters",
+            settings.tax_every_seconds,
+        ),
+    )
+
+
 async def register_schedules(client: Client, settings: Settings) -> None:
     """Creates the schedules, or brings their periods up to date."""
     queue = settings.temporal_task_queue
-    gather = ScheduleActionStartWorkflow(
-        GatherPayouts.run,
-        DuePage(),
-        id=f"{queue}-gather-payouts",
-        task_queue=queue,
-        static_summary="Pay out what is due per payee",
-    )
-    redeliver = ScheduleActionStartWorkflow(
-        RedeliverInbox.run,
-        id=f"{queue}-redeliver-inbox",
-        task_queue=queue,
-        static_summary="Re-deliver unanswered webhooks",
-    )
-    keep_house = ScheduleActionStartWorkflow(
-        KeepHouse.run,
-        id=f"{queue}-keep-house",
-        task_queue=queue,
-        static_summary="Forget old keys and rejected webhooks",
-    )
-    pass_on = ScheduleActionStartWorkflow(
-        PassOnClaims.run,
-        id=f"{queue}-pass-on-claims",
-        task_queue=queue,
-        static_summary="Pass on what backers of stopped campaigns are owed",
-    )
-    send_notices = ScheduleActionStartWorkflow(
-        SendNotices.run,
-        id=f"{queue}-send-notices",
-        task_queue=queue,
-        static_summary="Send the notices that wait",
-    )
-    proofs = ScheduleActionStartWorkflow(
-        PublishProofs.run,
-        id=f"{queue}-publish-proofs",
-        task_queue=queue,
-        static_summary="Publish proofs of closed paths",
-    )
-    quarters = ScheduleActionStartWorkflow(
-        WriteDownQuarters.run,
-        id=f"{queue}-write-down-quarters",
-        task_queue=queue,
-        static_summary="Write down the figures of past quarters",
-    )
     await register_intake(client, settings)
-    await _schedule(client, f"{queue}-quarters", quarters, settings.tax_every_seconds)
-    await _schedule(client, f"{queue}-proofs", proofs, settings.proofs_every_seconds)
-    await _schedule(client, f"{queue}-claims", pass_on, settings.claims_every_seconds)
-    await _schedule(client, f"{queue}-notices", send_notices, settings.notices_every_seconds)
-    await _schedule(client, f"{queue}-housekeeping", keep_house, _DAY_SECONDS)
-    await _schedule(client, payout_schedule(queue), gather, settings.payouts_every_seconds)
-    await _schedule(
-        client, redelivery_schedule(queue), redeliver, settings.redelivery_every_seconds
-    )
+    for each in recurring(settings):
+        action = ScheduleActionStartWorkflow(
+            each.story.__name__,
+            *([each.page] if each.page else []),
+            id=f"{queue}-{each.name}",
+            task_queue=queue,
+            static_summary=each.summary,
+        )
+        await _schedule(client, each.schedule_id, action, each.every_seconds)
 
 
 async def register_intake(client: Client, settings: Settings) -> None:

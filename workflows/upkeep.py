@@ -13,11 +13,13 @@ with workflow.unsafe.imports_passed_through():
     from activities.payouts import Payouts
     from activities.pledge_intake import PledgeIntakes
     from activities.redelivery import Redelivery
+    from activities.stuck import StuckFinder
     from domain.campaign_messages import TakenIn
     from domain.cases import PayoutCase
     from domain.claims import PassedOn
     from domain.notices import SentNotices
     from domain.payments import DuePage, Forgotten, Redelivered
+    from domain.stuck import Looked
     from runtime.temporal import start_attributes
     from workflows.names import payout_workflow_id
     from workflows.payout import Payout
@@ -104,4 +106,15 @@ class SendNotices:
     async def run(self) -> SentNotices:
         return await workflow.execute_activity_method(
             Notices.send, summary="Send the notices that wait", **UPKEEP
+        )
+
+
+@workflow.defn(name="FindStuck")
+class FindStuck:
+    """Calls operators to what does not go on by itself."""
+
+    @workflow.run
+    async def run(self) -> Looked:
+        return await workflow.execute_activity_method(
+            StuckFinder.look, summary="Look for what is stuck", **UPKEEP
         )

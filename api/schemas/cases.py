@@ -23,6 +23,7 @@ from domain.commands import (
 )
 from domain.ids import CaseId, UserId
 from domain.operator_cases import CaseKind, CaseState
+from domain.stuck import How
 from domain.unhappy_policy import OperatorPolicy
 
 
@@ -36,6 +37,16 @@ class CaseWords(Body):
     """What somebody has to say about a case."""
 
     words: Remark = Field(min_length=1, examples=["The buyer has sent the carrier's letter"])
+
+
+class Retry(Body):
+    """How something that is stuck is set going again."""
+
+    how: How = Field(
+        description="wake: the running story looks again; start: a payment, refund or payout begins anew where its rows"
+        " stand; reset: a story that has failed goes on from its last task."
+    )
+    reason: Remark = Field(min_length=10, examples=["The database was full; it is mended"])
 
 
 class CaseView(View):
