@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from db import sale_rows
 from db.tables import Case, CaseEvent, Command, CommandItem, LedgerAccount, Path, Sale
 from domain.accounts import AccountKind
-from domain.commands import COUNTED_SECONDS, CommandState, PathFacts, RunningTimer
+from domain.commands import COUNTED_SECONDS, Chosen, CommandState, PathFacts, RunningTimer
 from domain.deadlines import Deadline
 from domain.errors import NotFound, WrongPhase
 from domain.money import Money
@@ -110,6 +110,18 @@ async def note_case(
             )
     session.add(CaseEvent(case_id=case_id, kind=kind, by_id=by, words=words))
     await session.flush()
+
+
+async def chosen(session: AsyncSession, wanted: Chosen, limit: int) -> Sequence[str]:
+    """Ids of up to `limit` open paths that answer to it, the oldest first."""
+    query = select(Path.id).where(
+        Path.kind == wanted.kind, Path.phase == wanted.phase, Path.closed_at.is_(None)
+    )
+    if wanted.initiator_id is not None:
+        query = query.where(Path.initiator_id == wanted.initiator_id)
+    if wanted.opened_before is not None:
+        query = query.where(Path.opened_at < wanted.opened_before)
+    return (await session.scalars(query.order_by(Path.id).limit(limit))).all()
 
 
 async def items(

@@ -306,7 +306,12 @@ class CaseDetail(View):
     @classmethod
     def of(cls, case: Case, known: Evidence, policy: OperatorPolicy, now: Utc) -> Self:
         """The view of a case with its evidence."""
-        moved: list[Payment | Refund | Chargeback | Payout] = [*known.payments, *known.refunds, *known.chargebacks, *known.payouts]
+        moved: list[Payment | Refund | Chargeback | Payout] = [
+            *known.payments,
+            *known.refunds,
+            *known.chargebacks,
+            *known.payouts,
+        ]
         return cls(
             case=CaseView.of(case, now),
             facts=case.facts,

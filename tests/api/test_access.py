@@ -116,6 +116,9 @@ EXPECTED = """
     inspection.decide        inspector
     series.resume            member
     consent.give             member
+    case.see                 operator
+    command.propose          operator
+    command.approve          operator
 """
 TABLE = {row.split()[0]: set(row.split()[1:]) for row in EXPECTED.strip().splitlines()}
 
@@ -146,6 +149,8 @@ ROUTES = {
     "/v1/users/{buyer}/statement": (401, 403, 200, 403, 200, 403),
     "/v1/self-dealing-refusals": (401, 403, 403, 403, 200, 403),
     "/v1/self-dealing-refusals?path_id={sale}": (401, 403, 403, 403, 200, 403),
+    "/v1/cases": (401, 403, 403, 403, 200, 403),
+    "/v1/commands": (401, 403, 403, 403, 200, 403),
     "/v1/ledger/trial-balance": (401, 403, 403, 403, 200, 403),
     "/v1/ledger/accounts/fee:platform/statement?currency=CNY": (401, 403, 403, 403, 200, 403),
     "/v1/paths/{sale}/deadlines": (401, 404, 200, 200, 200, 404),
