@@ -115,6 +115,14 @@ async def test_a_page_that_is_tried_again_does_nothing_twice(house: House) -> No
     command = await proposed(house, one, order)
     await act(house, "execute", command, one)
     await executed_bulk(house, command, one)
+    # What a bulk command has moved counts, too, when somebody wants more on the same path.
+    more = {"kind": "refund_path", "path_id": deals[0].id, "amount": 1}
+    house.sql(
+        "UPDATE command_items SET preview = jsonb_set(preview, '{amounts,0,amount}', '100000')"
+        " WHERE command_id = %s AND number = 0",
+        command["id"],
+    )
+    assert (await proposed(house, one, more))["needs_two"]
     at = datetime.now(UTC)
     step = BulkStep(command_id=command["id"], by=await user_id(house, two), at=at)
     again = await Commands(house.database, house.temporal).next_of_bulk(step)
