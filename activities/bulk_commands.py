@@ -41,16 +41,9 @@ async def shown(
     database: Database, temporal: Client, start: CommandStart, bulk: Bulk
 ) -> tuple[Preview, list[CommandItem]]:
     """A dry run of all: what each would do, and the sum. Raises LimitReached and InvalidInput."""
-    if len(bulk.path_ids) > start.policy.bulk_most:
-        raise LimitReached(
-            "these are too many paths for one command",
-            field="path_ids",
-            accepted=f"at most {start.policy.bulk_most}",
-        )
-    if len(set(bulk.path_ids)) != len(bulk.path_ids):
-        raise InvalidInput("a path appears twice", field="path_ids", accepted="each path once")
+    path_ids = await _paths(database, bulk, start.policy.bulk_most)
     items = []
-    for number, path_id in enumerate(bulk.path_ids):
+    for number, path_id in enumerate(path_ids):
         item = CommandItem(
             command_id=start.command_id,
             number=number,
@@ -68,6 +61,31 @@ async def shown(
             item.state, item.refusal = ItemState.REFUSED, refused.detail
         items.append(item)
     return _sum(items), items
+
+
+async def _paths(database: Database, bulk: Bulk, most: int) -> Sequence[str]:
+    """The paths it is for, from now on the same ones."""
+    if (bulk.chosen is None) == (not bulk.path_ids):
+        raise InvalidInput(
+            "a bulk command is for paths that are named, or for those that are chosen",
+            field="path_ids",
+            accepted="path_ids or chosen",
+        )
+    found: Sequence[str] = bulk.path_ids
+    if bulk.chosen is not None:
+        async with database.transaction() as session:
+            found = await command_rows.chosen(session, bulk.chosen, most + 1)
+    if not found:
+        raise InvalidInput("no path answers to this", field="chosen", accepted="open paths")
+    if len(found) > most:
+        raise LimitReached(
+            "these are too many paths for one command",
+            field="path_ids",
+            accepted=f"at most {most}",
+        )
+    if len(set(found)) != len(found):
+        raise InvalidInput("a path appears twice", field="path_ids", accepted="each path once")
+    return found
 
 
 def _task(

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from datetime import timedelta
 
 from pydantic import TypeAdapter
-from sqlalchemy import func
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from temporalio import activity
 from temporalio.client import Client
@@ -307,8 +307,9 @@ async def _require_stranger(session: AsyncSession, by: str, row: Command, previe
     others |= {row.user_id} if row.user_id else set()
     if row.path_id is not None:
         seen = await paths.seen_by(session, row.path_id, by)
-        path = await session.get(Path, row.path_id)
-        others |= {path.initiator_id} if path else set()
+        # Not the row itself: whoever locks it later in the transaction must read it anew.
+        initiator = await session.scalar(select(Path.initiator_id).where(Path.id == row.path_id))
+        others |= {initiator} if initiator else set()
         if seen is not None and seen.relations - {Relation.OPERATOR}:
             raise _own()
     if others and await kinship.tie(session, by, others) is not None:

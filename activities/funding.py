@@ -72,7 +72,7 @@ from domain.errors import ProviderMismatch
 from domain.ids import revived_workflow_id
 from domain.money import format_money
 from domain.path import Standing
-from domain.payments import FollowPayment, FundingResult, PaymentOutcome, RefundState
+from domain.payments import FollowPayment, FundingResult, PaymentOutcome, RefundCause, RefundState
 from domain.sale import FINAL, Event, Phase, SaleTerms, deadlines, due_at, next_phase
 from domain.sale_money import bank_took
 from ledger import journal
@@ -205,9 +205,9 @@ async def _sale_unfunded(
 async def _sale_refunded(session: AsyncSession, path: Path, refund: Refund, at: datetime) -> None:
     """The buyer has everything back: the sale is over, and closed unless their bank has taken money back as well.
 
-    A refund of a part leaves the sale where it stands.
+    A refund that somebody else than the sale has asked for leaves it where it stands.
     """
-    if Phase(path.phase) is not Phase.REFUNDING:
+    if refund.cause != RefundCause.PATH or Phase(path.phase) is not Phase.REFUNDING:
         await refund_ended(session, path, refund, at, over=Phase(path.phase) in FINAL)
         return
     phase = next_phase(Phase(path.phase), Event.REFUNDED)

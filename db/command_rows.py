@@ -11,7 +11,15 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from db import sale_rows
 from db.tables import Case, CaseEvent, Command, CommandItem, LedgerAccount, Path, Sale
 from domain.accounts import AccountKind
-from domain.commands import COUNTED_SECONDS, CommandState, PathFacts, RunningTimer
+from domain.commands import (
+    COUNTED_SECONDS,
+    Chosen,
+    CommandState,
+    ItemState,
+    PathFacts,
+    Preview,
+    RunningTimer,
+)
 from domain.deadlines import Deadline
 from domain.errors import NotFound, WrongPhase
 from domain.money import Money
@@ -34,17 +42,33 @@ async def moved_lately(session: AsyncSession, path_id: str | None, but: str) -> 
     """What other commands have moved on the path lately. With the path's row locked no other comes to it meanwhile."""
     if path_id is None:
         return []
-    rows = await session.execute(
+    done = (CommandState.EXECUTED, CommandState.EXECUTING)
+    lately = func.coalesce(Command.executed_at, Command.decided_at) > func.now() - timedelta(
+        seconds=COUNTED_SECONDS
+    )
+    alone = await session.execute(
         select(Command.amount, Command.currency).where(
             Command.path_id == path_id,
             Command.id != but,
             Command.amount > 0,
-            Command.state.in_((CommandState.EXECUTED, CommandState.EXECUTING)),
-            func.coalesce(Command.executed_at, Command.decided_at)
-            > func.now() - timedelta(seconds=COUNTED_SECONDS),
+            Command.state.in_(done),
+            lately,
         )
     )
-    return [Money(amount=amount, currency=currency) for amount, currency in rows]
+    of_many = await session.scalars(
+        select(CommandItem.preview)
+        .join(Command, Command.id == CommandItem.command_id)
+        .where(
+            CommandItem.path_id == path_id,
+            CommandItem.state.in_((ItemState.DONE, ItemState.EXECUTING)),
+            Command.id != but,
+            lately,
+        )
+    )
+    moved = [Money(amount=amount, currency=currency) for amount, currency in alone]
+    for preview in of_many:
+        moved += Preview.model_validate(preview).amounts
+    return moved
 
 
 async def holds(session: AsyncSession, path_id: str) -> tuple[Money, ...]:
@@ -110,6 +134,18 @@ async def note_case(
             )
     session.add(CaseEvent(case_id=case_id, kind=kind, by_id=by, words=words))
     await session.flush()
+
+
+async def chosen(session: AsyncSession, wanted: Chosen, limit: int) -> Sequence[str]:
+    """Ids of up to `limit` open paths that answer to it, the oldest first."""
+    query = select(Path.id).where(
+        Path.kind == wanted.kind, Path.phase == wanted.phase, Path.closed_at.is_(None)
+    )
+    if wanted.initiator_id is not None:
+        query = query.where(Path.initiator_id == wanted.initiator_id)
+    if wanted.opened_before is not None:
+        query = query.where(Path.opened_at < wanted.opened_before)
+    return (await session.scalars(query.order_by(Path.id).limit(limit))).all()
 
 
 async def items(

@@ -172,12 +172,22 @@ class Escheat(OfUser):
     kind: Literal[CommandKind.ESCHEAT] = CommandKind.ESCHEAT
 
 
+class Chosen(Order):
+    """Which paths a bulk command is for, instead of their ids: all that are open and answer to this."""
+
+    kind: str = Field(min_length=1, max_length=20, examples=["sale"])
+    phase: str = Field(min_length=1, max_length=40, examples=["paid"])
+    initiator_id: UserId | None = None
+    opened_before: Instant | None = None
+
+
 class Bulk(Order):
-    """The same for many paths, one after the other."""
+    """The same for many paths, one after the other: those named, or those that answer to `chosen` when it is proposed."""
 
     kind: Literal[CommandKind.BULK] = CommandKind.BULK
     each: Annotated[Cancelling | Refunding | Extending, Field(discriminator="kind")]
-    path_ids: tuple[PathId, ...] = Field(min_length=1, max_length=10_000)
+    path_ids: tuple[PathId, ...] = Field(default=(), max_length=10_000)
+    chosen: Chosen | None = None
 
 
 CommandOrder = Annotated[

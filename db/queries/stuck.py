@@ -40,13 +40,14 @@ async def open_cases(session: AsyncSession) -> Sequence[str]:
     return rows.all()
 
 
+# Timers of payments and refunds have a subject and no event: their own stories run them.
 _OPEN = "closed_at IS NULL AND paused_at IS NULL"
 _QUERIES = {
     Why.MISSED_TIMER: f"""
         SELECT p.workflow_id AS subject, p.id AS path_id FROM paths p
         WHERE {_OPEN} AND EXISTS (
             SELECT FROM jsonb_array_elements(p.deadlines) d
-            WHERE d->>'event' <> '' AND (d->>'due_at')::timestamptz
+            WHERE (d->>'event' <> '' OR d->>'subject' = '') AND (d->>'due_at')::timestamptz
                 + make_interval(secs => coalesce((d->>'grace_seconds')::int, 0))
                 < now() - make_interval(mins => :late_minutes)
         ) ORDER BY p.id LIMIT :limit

@@ -119,6 +119,14 @@ EXPECTED = """
     inspection.decide        inspector
     series.resume            member
     consent.give             member
+    case.see                 operator
+    command.propose          operator
+    command.approve          operator
+    message.write            buyer seller initiator creator bidder backer approver asker maker broker requester
+    message.see              buyer seller initiator creator bidder backer approver asker maker broker requester operator
+    unwind.view              buyer seller initiator creator bidder backer approver asker maker broker requester operator
+    tax.see                  owner operator
+    tax.report               operator
 """
 TABLE = {row.split()[0]: set(row.split()[1:]) for row in EXPECTED.strip().splitlines()}
 
@@ -147,11 +155,23 @@ ROUTES = {
     "/v1/users/{buyer}": (200, 200, 200, 200, 200, 200),
     "/v1/users/{buyer}/balances": (401, 403, 200, 403, 200, 403),
     "/v1/users/{buyer}/statement": (401, 403, 200, 403, 200, 403),
+    "/v1/users/{buyer}/statement.csv": (401, 403, 200, 403, 200, 403),
+    "/v1/users/{buyer}/tax/2026/4": (401, 403, 200, 403, 200, 403),
+    "/v1/tax-reports/2026/4": (401, 403, 403, 403, 200, 403),
+    "/v1/tax-reports/2026/4/report.csv": (401, 403, 403, 403, 200, 403),
+    "/v1/me/statement.csv": (401, 200, 200, 200, 200, 200),
+    "/v1/payouts.csv": (401, 200, 200, 200, 200, 200),
     "/v1/self-dealing-refusals": (401, 403, 403, 403, 200, 403),
     "/v1/self-dealing-refusals?path_id={sale}": (401, 403, 403, 403, 200, 403),
+    "/v1/cases": (401, 403, 403, 403, 200, 403),
+    "/v1/commands": (401, 403, 403, 403, 200, 403),
     "/v1/ledger/trial-balance": (401, 403, 403, 403, 200, 403),
     "/v1/ledger/accounts/fee:platform/statement?currency=CNY": (401, 403, 403, 403, 200, 403),
     "/v1/paths/{sale}/deadlines": (401, 404, 200, 200, 200, 404),
+    "/v1/paths/{sale}/statement.csv": (401, 404, 200, 200, 200, 404),
+    "/v1/paths/{sale}/messages": (401, 404, 200, 200, 200, 404),
+    "/v1/paths/{sale}/proof": (404, 404, 404, 404, 404, 404),
+    "/v1/proofs": (200, 200, 200, 200, 200, 200),
     "/v1/paths/{sale}/timeline": (401, 404, 200, 200, 200, 404),
     "/v1/paths/{sale}/statement": (401, 404, 200, 200, 200, 404),
     "/v1/paths/{sale}/balances": (401, 404, 200, 200, 200, 404),

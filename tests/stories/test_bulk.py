@@ -84,9 +84,17 @@ async def test_the_sum_counts_and_the_list_has_limits(house: House) -> None:
     await refused(await try_to_propose(house, one, twice), 422, "invalid_input", "path_ids")
     many = {**order, "path_ids": [f"sal_{n:026d}" for n in range(1_001)]}
     await refused(await try_to_propose(house, one, many), 409, "limit_reached", "path_ids")
+    both = {**order, "chosen": {"kind": "sale", "phase": "paid"}}
+    neither = {"kind": "bulk", "each": {"kind": "cancel_path"}}
+    for wrong in (both, neither):
+        await refused(await try_to_propose(house, one, wrong), 422, "invalid_input", "path_ids")
+    nobody = {**neither, "chosen": {"kind": "sale", "phase": "no such phase"}}
+    await refused(await try_to_propose(house, one, nobody), 422, "invalid_input", "chosen")
     nested = {**order, "each": order}
     assert (await try_to_propose(house, one, nested)).status_code == 422
-    command = await proposed(house, one, order)
+    theirs = {"kind": "sale", "phase": "paid", "initiator_id": deals[0].sale["buyer_id"]}
+    command = await proposed(house, one, {**neither, "chosen": theirs})
+    assert [each for each, _ in await items(house, command, one)] == ids
     assert command["needs_two"], "three times 400 are more than one may do alone"
     await act(house, "approve", command, two)
     # Two at once are one.
@@ -107,6 +115,14 @@ async def test_a_page_that_is_tried_again_does_nothing_twice(house: House) -> No
     command = await proposed(house, one, order)
     await act(house, "execute", command, one)
     await executed_bulk(house, command, one)
+    # What a bulk command has moved counts, too, when somebody wants more on the same path.
+    more = {"kind": "refund_path", "path_id": deals[0].id, "amount": 1}
+    house.sql(
+        "UPDATE command_items SET preview = jsonb_set(preview, '{amounts,0,amount}', '100000')"
+        " WHERE command_id = %s AND number = 0",
+        command["id"],
+    )
+    assert (await proposed(house, one, more))["needs_two"]
     at = datetime.now(UTC)
     step = BulkStep(command_id=command["id"], by=await user_id(house, two), at=at)
     again = await Commands(house.database, house.temporal).next_of_bulk(step)

@@ -204,6 +204,32 @@ async def test_a_part_of_a_price_after_the_release(house: House) -> None:
     await eventually(lambda: at_zero(house, deal.sale))
 
 
+async def test_a_part_of_a_price_before_the_release(house: House) -> None:
+    one = await operator(house)
+    deal = await Deal.paid(house)
+    order = {"kind": "refund_path", "path_id": deal.id, "amount": 5_000}
+    command = await done(house, one, order)
+    assert postings(command) == ["debit escrow 5000", "credit refund_due 5000"]
+    # What silence would send back is what is left.
+    assert await deal.deadline() and deal.promised(await deal.deadline()) == [
+        "debit escrow:sale 15000",
+        "credit refund_due:ref 15000",
+    ]
+
+    async def arrived() -> bool:
+        rows = house.sql("SELECT status FROM refunds WHERE path_id = %s", deal.id)
+        assert rows == [("succeeded",)]
+        return True
+
+    await eventually(arrived)
+    await deal.accept()
+    await deal.ship()
+    await deal.act("confirm", deal.buyer)
+    assert (await deal.until("completed"))["end_reason"] is None
+    assert await house.payable(deal.seller) == 15_000 * 92 // 100
+    await house.assert_at_zero(deal.sale)
+
+
 async def test_who_may_and_with_which_words(house: House) -> None:
     one = await operator(house)
     deal = await Deal.paid(house)

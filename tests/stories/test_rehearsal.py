@@ -17,20 +17,7 @@ from domain.sale import Event
 from domain.sale_messages import SaleAct, SaleStep
 from tests.stories.deals import Deal
 from tests.stories.house import House
-
-
-def _counts(house: House) -> dict[str, tuple[int, str]]:
-    """Of every table how many rows it has, and a digest of them."""
-    names = house.sql(
-        "SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY tablename"
-    )
-    return {
-        name: house.sql(
-            f"SELECT count(*), coalesce(md5(string_agg(t::text, '' ORDER BY t::text)), '') FROM {name} t"
-        )[0]
-        for (name,) in names
-        if name not in ("inbox", "idempotency")
-    }
+from tests.stories.operators import tables
 
 
 def _cancelling(house: House, deal: Deal, key: str) -> Work:
@@ -51,9 +38,9 @@ def _cancelling(house: House, deal: Deal, key: str) -> Work:
 async def test_what_is_rehearsed_is_what_is_posted(house: House) -> None:
     deal = await Deal.accepted(house)
     await deal.told("accepted")
-    before = _counts(house)
+    before = tables(house)
     shown = await rehearsed(house.database, _cancelling(house, deal, "rehearsed/1"))
-    assert _counts(house) == before
+    assert tables(house) == before
     assert [str(each) for each in shown.postings] == [
         f"debit escrow:{deal.id} CNY 200.00",
         "credit refund_due:new CNY 200.00",
