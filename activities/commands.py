@@ -9,7 +9,7 @@ from datetime import datetime
 from sqlalchemy.ext.asyncio import AsyncSession
 from temporalio.client import Client
 
-from activities import calling_off, command_refunds, corrections
+from activities import calling_off, command_refunds, corrections, payout_decisions
 from activities.command_ways import Done, Ordered, Way
 from activities.rehearsal import Rehearsal, performed, rehearsed
 from db.engine import Database
@@ -26,6 +26,7 @@ EXECUTE: dict[CommandKind, Way] = {
     CommandKind.LEDGER_CORRECTION: Way(corrections.correct),
     CommandKind.WRITE_OFF: Way(corrections.write_off),
     CommandKind.ESCHEAT: Way(corrections.escheat),
+    CommandKind.PAYOUT_DECISION: Way(payout_decisions.as_command),
 }
 """By kind; a bulk command is carried out by the way of each of its paths."""
 _SHOWN = 200

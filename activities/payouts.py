@@ -2,43 +2,36 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
-
-from sqlalchemy import func, select, update
+from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from temporalio import activity
 
-from activities import payees
+from activities import payees, payout_decisions, payout_reserving
 from db import inbox
 from db.engine import Database
-from db.queries.payees import due_payees, income_since
+from db.queries.payees import due_payees
 from db.tables import Payout, PayoutDestination
-from domain import accounts, postings
+from domain import postings
 from domain.cases import PayoutCase
 from domain.errors import (
-    InsufficientFunds,
-    NoDestination,
     NotFound,
-    NothingToPayOut,
-    PayoutTooSoon,
     ProviderMismatch,
     ProviderRefused,
 )
 from domain.ids import new_id
 from domain.payments import (
+    PUT_BACK,
     DuePage,
     DuePayouts,
     FollowPayout,
+    PayoutDecision,
     PayoutOutcome,
     PayoutState,
     ReservedPayout,
 )
 from domain.policy import PayoutPolicy
-from ledger import journal
 from providers.base import PayoutRequest, PayoutStatus, ProviderPayout, require_same
 from providers.registry import ProviderRegistry
-
-ENDED = frozenset({PayoutState.FAILED, PayoutState.RETURNED})
 
 _STATES = {
     PayoutStatus.IN_TRANSIT: PayoutState.IN_TRANSIT,
@@ -64,62 +57,19 @@ class Payouts:
         async with self.database.transaction() as session:
             row = await session.get(Payout, case.payout_id)
             if row is None:
-                row = await self._reserve(session, case)
-            return ReservedPayout(payout_id=row.id, amount=row.amount, currency=row.currency)
+                row = await payout_reserving.reserve(session, case, self.policy)
+            return ReservedPayout(
+                payout_id=row.id,
+                amount=row.amount,
+                currency=row.currency,
+                held=row.status == PayoutState.HELD,
+            )
 
-    async def _reserve(self, session: AsyncSession, case: PayoutCase) -> Payout:
-        await payees.require_active(session, case.user_id)
-        income = accounts.payable(case.user_id)
-        # The lock on the payable account also serialises two payouts of one payee.
-        held = await journal.balances(session, [income], case.currency, for_update=True)
-        destination = await _active_destination(session, case)
-        await self._require_interval(session, case)
-        waiting = await income_since(
-            session, case.user_id, case.currency, self.policy.availability_seconds
-        )
-        available = max(held[income].available - waiting, 0)
-        amount = available if case.amount is None else case.amount
-        if amount < self.policy.minimum_amount:
-            raise NothingToPayOut(
-                f"{available} minor units are available", accepted=str(self.policy.minimum_amount)
-            )
-        if amount > available:
-            raise InsufficientFunds(
-                f"{available} minor units are available",
-                field="amount",
-                accepted=f"at most {available}",
-            )
-        row = Payout(
-            id=case.payout_id,
-            user_id=case.user_id,
-            destination_id=destination.id,
-            provider=destination.provider,
-            operation_id=f"{case.payout_id}/send",
-            amount=amount,
-            currency=case.currency,
-            status=PayoutState.REQUESTED,
-        )
-        session.add(row)
-        await journal.post(
-            session,
-            postings.payout(f"{row.id}/reserve", row.id, row.user_id, row.amount, row.currency),
-        )
-        return row
-
-    async def _require_interval(self, session: AsyncSession, case: PayoutCase) -> None:
-        last: datetime | None = await session.scalar(
-            select(func.max(Payout.created_at)).where(
-                Payout.user_id == case.user_id,
-                Payout.currency == case.currency,
-                Payout.status.not_in(ENDED),
-            )
-        )
-        now = await session.scalar(select(func.now()))
-        wait = timedelta(seconds=self.policy.min_interval_seconds)
-        if last is not None and now is not None and last + wait > now:
-            raise PayoutTooSoon(
-                "there was a payout already", accepted=f"after {(last + wait).isoformat()}"
-            )
+    @activity.defn(name="decide_payout")
+    async def decide(self, decision: PayoutDecision) -> PayoutOutcome:
+        """What becomes of a held payout; without a decision, where it stands. Raises NotFound, WrongPhase, AccountFrozen."""
+        async with self.database.transaction() as session:
+            return PayoutOutcome(state=await payout_decisions.decide(session, decision))
 
     @activity.defn(name="follow_payout")
     async def follow(self, request: FollowPayout) -> PayoutOutcome:
@@ -148,7 +98,7 @@ class Payouts:
         ).one()
         before = PayoutState(row.status)
         after = PayoutState.FAILED if theirs is None else _STATES[theirs.status]
-        if before in ENDED:
+        if before in PUT_BACK:
             _require_agreement(row, after)
             return PayoutOutcome(state=before)
         if theirs is not None:
@@ -156,10 +106,10 @@ class Payouts:
             row.reference = theirs.reference
             row.failure_reason = theirs.failure_reason
         await payees.post(session, *_entries(row, before, after, theirs.fee if theirs else 0))
-        if after in ENDED and theirs is not None and theirs.destination_at_fault:
+        if after in PUT_BACK and theirs is not None and theirs.destination_at_fault:
             await _close_destination(session, row.destination_id)
         row.status = after
-        if after in ENDED or after is PayoutState.PAID:
+        if after in PUT_BACK or after is PayoutState.PAID:
             row.ended_at = request.at
         return PayoutOutcome(state=after)
 
@@ -171,7 +121,7 @@ class Payouts:
         if payout.reference is not None:
             return await provider.get_payout(payout.reference)
         found = await provider.find_payout(payout.operation_id)
-        if found is not None or payout.status in ENDED:
+        if found is not None or payout.status in PUT_BACK:
             return found
         try:
             return await provider.create_payout(
@@ -224,30 +174,13 @@ def _entries(
                 f"{row.id}/failed", row.id, row.user_id, row.amount, row.currency
             )
         )
-    elif after in ENDED:
+    elif after in PUT_BACK:
         entries.append(
             postings.payout_returned(
                 f"{row.id}/returned", row.user_id, row.provider, row.amount, row.currency
             )
         )
     return entries
-
-
-async def _active_destination(session: AsyncSession, case: PayoutCase) -> PayoutDestination:
-    destination = await session.scalar(
-        select(PayoutDestination).where(
-            PayoutDestination.user_id == case.user_id,
-            PayoutDestination.currency == case.currency,
-            PayoutDestination.status == "active",
-        )
-    )
-    if destination is None:
-        raise NoDestination(
-            f"no active payout destination for {case.currency}",
-            field="currency",
-            accepted="a currency with a destination; add one with POST /v1/payout-destinations",
-        )
-    return destination
 
 
 async def _close_destination(session: AsyncSession, destination_id: str) -> None:
@@ -261,5 +194,5 @@ async def _close_destination(session: AsyncSession, destination_id: str) -> None
 
 def _require_agreement(row: Payout, theirs: PayoutState) -> None:
     """Raises ProviderMismatch when a payout whose money we put back is on its way or paid after all."""
-    if theirs not in ENDED:
+    if theirs not in PUT_BACK:
         raise ProviderMismatch(f"{row.id} is {row.status} here and {theirs} at the provider")

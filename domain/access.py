@@ -181,6 +181,7 @@ class Action(StrEnum):
     ACCOUNT_LIMIT = "account.limit"
     ACCOUNT_CLOSE = "account.close"
     PAYEE_SEE = "payee.see"
+    PAYOUT_CANCEL = "payout.cancel"
     PAYOUT_DECIDE = "payout.decide"
     RECONCILE_SEE = "reconcile.see"
     TAX_SEE = "tax.see"
@@ -324,6 +325,7 @@ POLICY: dict[Action, frozenset[Relation]] = {
     Action.ACCOUNT_LIMIT: frozenset({_OP}),
     Action.ACCOUNT_CLOSE: frozenset({_O}),
     Action.PAYEE_SEE: frozenset({_O, _OP}),
+    Action.PAYOUT_CANCEL: frozenset({_O}),
     Action.PAYOUT_DECIDE: frozenset({_OP}),
     Action.RECONCILE_SEE: frozenset({_OP}),
     Action.TAX_SEE: frozenset({_O, _OP}),

@@ -13,7 +13,7 @@ from domain.accounts import Side
 from domain.cases import RefundCase
 from domain.deadlines import PlannedPosting
 from domain.errors import InvalidInput
-from domain.ids import PathId, SaleId, UserId
+from domain.ids import PathId, PayoutId, SaleId, UserId
 from domain.model import Instant, Message
 from domain.money import Currency, MinorUnits, Money
 from domain.path import Standing
@@ -37,6 +37,7 @@ class CommandKind(StrEnum):
     LEDGER_CORRECTION = "ledger_correction"
     WRITE_OFF = "write_off"
     ESCHEAT = "escheat"
+    PAYOUT_DECISION = "payout_decision"
     BULK = "bulk"
 
 
@@ -172,6 +173,16 @@ class Escheat(OfUser):
     kind: Literal[CommandKind.ESCHEAT] = CommandKind.ESCHEAT
 
 
+class DecidePayout(Order):
+    """Send a payout that is held, or put its money back."""
+
+    kind: Literal[CommandKind.PAYOUT_DECISION] = CommandKind.PAYOUT_DECISION
+    payout_id: PayoutId
+    user_id: UserId
+    """Its payee, so that nobody decides about their own without seeing it."""
+    send: bool
+
+
 class Chosen(Order):
     """Which paths a bulk command is for, instead of their ids: all that are open and answer to this."""
 
@@ -191,7 +202,14 @@ class Bulk(Order):
 
 
 CommandOrder = Annotated[
-    CancelPath | RefundPath | ExtendDeadline | LedgerCorrection | WriteOff | Escheat | Bulk,
+    CancelPath
+    | RefundPath
+    | ExtendDeadline
+    | LedgerCorrection
+    | WriteOff
+    | Escheat
+    | DecidePayout
+    | Bulk,
     Field(discriminator="kind"),
 ]
 """Whatever can be proposed."""
@@ -233,6 +251,8 @@ class Tell(StrEnum):
     """It stands where the message says."""
     RETIMED = "resume"
     """Only its timers have moved."""
+    LOOK = "wake"
+    """It reads its rows anew."""
 
 
 class Executed(Message):

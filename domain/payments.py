@@ -63,11 +63,19 @@ class RefundCause(StrEnum):
 class PayoutState(StrEnum):
     """Where a payout stands on our side."""
 
+    HELD = "held"
+    """Taken out of the balance; an operator looks at it before it is sent."""
     REQUESTED = "requested"
     IN_TRANSIT = "in_transit"
     PAID = "paid"
     FAILED = "failed"
     RETURNED = "returned"
+    CANCELLED = "cancelled"
+    """Never sent: its payee or an operator did not want it."""
+
+
+PUT_BACK = frozenset({PayoutState.FAILED, PayoutState.RETURNED, PayoutState.CANCELLED})
+"""States whose money is on the balance again."""
 
 
 class Withdrawal(Message):
@@ -151,6 +159,18 @@ class ReservedPayout(Message):
     payout_id: str
     amount: MinorUnits
     currency: Currency
+    held: bool = False
+    """Whether an operator looks at it before it is sent."""
+
+
+class PayoutDecision(Message):
+    """What becomes of a held payout. Without `send` nothing is decided: where does it stand?"""
+
+    payout_id: str
+    send: bool | None = None
+    by: str | None = None
+    """The payee or an operator; nobody: the time is up."""
+    reason: str = ""
 
 
 class FollowPayout(Message):

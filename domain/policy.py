@@ -8,6 +8,7 @@ from typing import Annotated
 from pydantic import Field
 
 from domain.model import BasisPoints, Message
+from domain.money import Currency
 
 _MINUTE = 60
 _HOUR = 60 * _MINUTE
@@ -404,10 +405,28 @@ class PayoutPolicy(Message):
     min_interval_seconds: Annotated[int, Field(ge=0, le=31 * _DAY)] = _DAY
     """Least time between two payouts of one payee and currency."""
     minimum_amount: Annotated[int, Field(ge=1, le=1_000_000)] = 1
+    minimums: dict[Currency, Annotated[int, Field(ge=1)]] = Field(default_factory=dict)
+    """The same by currency, where banks ask for more."""
+    destination_cooling_seconds: Annotated[int, Field(ge=0, le=30 * _DAY)] = _DAY
+    """A destination that replaces another one gets no money for so long: whoever takes an account over changes that first."""
+    review_amounts: dict[Currency, Annotated[int, Field(ge=1)]] = Field(default_factory=dict)
+    """By currency: a payout above it is held until an operator has looked at it. Without an entry none is."""
+    review_seconds: Annotated[int, Field(ge=1, le=30 * _DAY)] = 7 * _DAY
+    """A held payout that nobody has decided about for so long is sent."""
+    new_payee_seconds: Annotated[int, Field(ge=0, le=365 * _DAY)] = 90 * _DAY
+    """So long after their first income somebody is a new payee."""
+    reserve_basis_points: BasisPoints = 1_000
+    """Share of a new payee's latest income that stays for refunds and disputes (Etsy, PayPal: rolling reserve)."""
+    reserve_seconds: Annotated[int, Field(ge=1, le=180 * _DAY)] = 30 * _DAY
+    """For how long each income counts towards the reserve."""
     silence_seconds: Annotated[int, Field(ge=1, le=90 * _DAY)] = 7 * _DAY
     """A bank that has not answered for this long calls the operators; asking goes on."""
     poll_first_seconds: Annotated[int, Field(ge=1, le=_DAY)] = 30
     poll_longest_seconds: Annotated[int, Field(ge=1, le=7 * _DAY)] = _DAY
+
+    def minimum(self, currency: Currency) -> int:
+        """The least that is paid out in this currency, minor units."""
+        return self.minimums.get(currency, self.minimum_amount)
 
     @property
     def silence(self) -> timedelta:

@@ -184,6 +184,7 @@ def _of_money(settings: Settings, database: Database, providers: ProviderRegistr
         payments.follow,
         Refunds(database, providers).follow,
         payouts.reserve,
+        payouts.decide,
         payouts.follow,
         payouts.due,
         Chargebacks(database, providers, settings.operator_policy).follow,

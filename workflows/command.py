@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from datetime import datetime, timedelta
 
 from temporalio import workflow
@@ -38,6 +39,11 @@ with workflow.unsafe.imports_passed_through():
 async def see_to(executed: Executed) -> None:
     """Tells the path's story what has happened to its rows, and follows the refunds that no path does."""
     refunds = executed.refunds
+    if executed.tell is Tell.LOOK:
+        story = workflow.get_external_workflow_handle(executed.workflow_id)
+        # A story that has ended has nothing to look at any more.
+        with suppress(ApplicationError):
+            await uninterrupted(story.signal(executed.tell))
     if executed.tell is not Tell.NOTHING and executed.standing is not None:
         story = workflow.get_external_workflow_handle(executed.workflow_id)
         try:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError
 
@@ -11,7 +13,13 @@ with workflow.unsafe.imports_passed_through():
     from domain.cases import PayoutCase
     from domain.errors import DomainError
     from domain.money import format_money
-    from domain.payments import FollowPayout, PayoutOutcome, PayoutState, ReservedPayout
+    from domain.payments import (
+        FollowPayout,
+        PayoutDecision,
+        PayoutOutcome,
+        PayoutState,
+        ReservedPayout,
+    )
     from workflows.following import Follower, reason_of, uninterrupted
 
 
@@ -31,6 +39,8 @@ class Payout(Follower):
     async def run(self, case: PayoutCase) -> PayoutOutcome | None:
         if await self.nothing_to_send():
             return None
+        if self.reserved is not None and self.reserved.held and not await self.sent_after_all():
+            return PayoutOutcome(state=self.state)
         await self.look()
         while self.news or self.state in (PayoutState.REQUESTED, PayoutState.IN_TRANSIT):
             self.tell("On its way; the bank has not answered yet.")
@@ -68,6 +78,51 @@ class Payout(Follower):
             await workflow.wait_condition(workflow.all_handlers_finished)
             return True
         return False
+
+    @workflow.update
+    async def decide(self, decision: PayoutDecision) -> PayoutOutcome:
+        """Somebody sends a held payout, or puts its money back. Raises WrongPhase once it is decided otherwise."""
+        outcome = await self.decided(decision)
+        self.state = outcome.state
+        return outcome
+
+    async def sent_after_all(self) -> bool:
+        """An operator looks at it first; nobody's silence keeps a payee's money for good."""
+        self.state = PayoutState.HELD
+        self.tell("Held: an operator looks at it before it is sent.")
+        review = timedelta(seconds=self.case.policy.review_seconds)
+        ends = workflow.now() + review
+        while self.state is PayoutState.HELD:
+            self.news = False
+            try:
+                await workflow.wait_condition(
+                    lambda: self.news or self.state is not PayoutState.HELD,
+                    timeout=max(ends - workflow.now(), timedelta()),
+                    timeout_summary="held long enough",
+                )
+            except TimeoutError:
+                outcome = await self.decided(
+                    PayoutDecision(payout_id=self.case.payout_id, send=True)
+                )
+                self.state = outcome.state
+            else:
+                if self.state is PayoutState.HELD:
+                    asked = PayoutDecision(payout_id=self.case.payout_id)
+                    self.state = (await self.decided(asked)).state
+        self.tell(f"The payout is {self.state}.")
+        await workflow.wait_condition(workflow.all_handlers_finished)
+        return self.state is not PayoutState.CANCELLED
+
+    async def decided(self, decision: PayoutDecision) -> PayoutOutcome:
+        """The decision in the books, or where the payout stands without one."""
+        try:
+            return await uninterrupted(
+                workflow.execute_activity_method(
+                    Payouts.decide, decision, summary="What becomes of the payout?", **MONEY
+                )
+            )
+        except ActivityError as refused:
+            raise reason_of(refused) from refused
 
     async def look(self) -> None:
         """Submits the payout or reads it, and posts what has happened."""

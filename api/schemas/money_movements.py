@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Annotated, Self
 
 from pydantic import Field
 
-from api.schemas.base import Body, MoneyView, Utc, View
-from db.tables import Payment, Payout, Refund
+from api.schemas.base import Body, MoneyView, Remark, Utc, View
+from db.tables import Payment, Payout, PayoutWish, Refund
 from domain.money import Currency, MinorUnits
+from domain.payouts import PayoutEvery
 
 
 class PaymentView(View):
@@ -79,11 +80,13 @@ class PayoutView(View):
     id: str
     status: str = Field(
         examples=["paid"],
-        description="requested, in_transit, paid, failed or returned (paid, but the bank sent it back).",
+        description="held (an operator looks at it first), requested, in_transit, paid, failed, returned (paid, but the bank"
+        " sent it back) or cancelled (never sent).",
     )
     amount: MoneyView
     destination_id: str
     failure_reason: str | None
+    held_reason: str | None = Field(description="Why an operator looks, or has looked, at it.")
     created_at: Utc
     ended_at: Utc | None
 
@@ -96,6 +99,44 @@ class PayoutView(View):
             amount=MoneyView.of(row.amount, row.currency),
             destination_id=row.destination_id,
             failure_reason=row.failure_reason,
+            held_reason=row.held_reason,
             created_at=row.created_at,
             ended_at=row.ended_at,
+        )
+
+
+class PayoutReason(Body):
+    """Why a held payout is sent, or is not."""
+
+    reason: Remark = Field(min_length=10, examples=["Called back: the bank account is theirs"])
+
+
+class PayoutWishIn(Body):
+    """When the balance of one currency leaves by itself."""
+
+    every: PayoutEvery
+    weekday: Annotated[int, Field(ge=1, le=7)] | None = Field(
+        default=None, description="Of a weekly one: 1 Monday to 7 Sunday, UTC."
+    )
+    minimum: MinorUnits | None = Field(
+        default=None, description="Less than so many minor units stays on the balance."
+    )
+
+
+class PayoutWishView(View):
+    """What a payee wishes; without a wish the balance leaves each day."""
+
+    currency: str
+    every: PayoutEvery
+    weekday: int | None
+    minimum: MoneyView | None
+
+    @classmethod
+    def of(cls, row: PayoutWish) -> Self:
+        """The view of a wish's row."""
+        return cls(
+            currency=row.currency,
+            every=PayoutEvery(row.every),
+            weekday=row.weekday,
+            minimum=None if row.minimum is None else MoneyView.of(row.minimum, row.currency),
         )

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, Integer, and_, case, cast, func, literal, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
 
-from db.tables import LedgerAccount, LedgerEntry, LedgerPosting, Payout, PayoutDestination
+from db.tables import (
+    LedgerAccount,
+    LedgerEntry,
+    LedgerPosting,
+    Payout,
+    PayoutDestination,
+    PayoutWish,
+)
 from domain.accounts import AccountKind, Side
 from domain.model import Message
-from domain.payments import DuePage
+from domain.payments import PUT_BACK, DuePage, PayoutState
+from domain.payouts import PayoutEvery
 from domain.policy import PayoutPolicy
 from domain.postings import EntryKind
 
@@ -32,6 +41,24 @@ class Payee(Message):
     def cursor(self) -> str:
         """Where the next page begins."""
         return f"{self.user_id}/{self.currency}"
+
+
+async def first_income_at(session: AsyncSession, user_id: str, currency: str) -> datetime | None:
+    """When the user first earned anything in this currency."""
+    found: datetime | None = await session.scalar(
+        select(func.min(LedgerEntry.at))
+        .select_from(LedgerPosting)
+        .join(LedgerEntry, LedgerEntry.id == LedgerPosting.entry_id)
+        .join(LedgerAccount, LedgerAccount.id == LedgerPosting.account_id)
+        .where(
+            LedgerAccount.kind.in_((AccountKind.PAYABLE, AccountKind.HELD)),
+            LedgerAccount.owner == user_id,
+            LedgerAccount.currency == currency,
+            LedgerPosting.side == Side.CREDIT,
+            LedgerEntry.kind.not_in(_PUT_BACK),
+        )
+    )
+    return found
 
 
 async def income_since(
@@ -75,7 +102,7 @@ async def due_payees(session: AsyncSession, page: DuePage, policy: PayoutPolicy)
         .where(
             Payout.user_id == LedgerAccount.owner,
             Payout.currency == LedgerAccount.currency,
-            Payout.status.not_in(("failed", "returned")),
+            Payout.status.not_in(PUT_BACK),
             Payout.created_at > func.now() - timedelta(seconds=policy.min_interval_seconds),
         )
         .exists()
@@ -84,7 +111,7 @@ async def due_payees(session: AsyncSession, page: DuePage, policy: PayoutPolicy)
         select(Payout.id)
         .where(
             Payout.destination_id == PayoutDestination.id,
-            Payout.status.in_(("failed", "returned")),
+            Payout.status.in_((PayoutState.FAILED, PayoutState.RETURNED)),
             Payout.created_at > func.now() - _REST_AFTER_FAILURE,
         )
         .exists()
@@ -98,13 +125,20 @@ async def due_payees(session: AsyncSession, page: DuePage, policy: PayoutPolicy)
             & (PayoutDestination.status == "active")
             & PayoutDestination.automatic,
         )
+        .outerjoin(
+            PayoutWish,
+            (PayoutWish.user_id == LedgerAccount.owner)
+            & (PayoutWish.currency == LedgerAccount.currency),
+        )
         .where(
+            _wished(),
             LedgerAccount.kind == AccountKind.PAYABLE,
             LedgerAccount.credits_posted
             - LedgerAccount.debits_posted
             - LedgerAccount.debits_pending
             - (_young_income(policy.availability_seconds) if policy.availability_seconds else 0)
-            >= policy.minimum_amount,
+            - _owed()
+            >= func.greatest(_minimum(policy), func.coalesce(PayoutWish.minimum, 1)),
             cursor > page.after,
             ~recent,
             ~failed,
@@ -113,3 +147,56 @@ async def due_payees(session: AsyncSession, page: DuePage, policy: PayoutPolicy)
         .limit(page.limit)
     )
     return [Payee(user_id=owner, currency=currency) for owner, currency in rows]
+
+
+def _wished() -> ColumnElement[bool]:
+    """Whether the payee's wish lets the balance leave today; nobody who has not wished anything waits."""
+    today = cast(func.extract("isodow", func.timezone("UTC", func.now())), Integer)
+    return or_(
+        PayoutWish.every.is_(None),
+        PayoutWish.every == PayoutEvery.DAY,
+        and_(PayoutWish.every == PayoutEvery.WEEK, PayoutWish.weekday == today, ~_paid_today()),
+    )
+
+
+def _paid_today() -> ColumnElement[bool]:
+    """Whether there was a payout within the last day, so that a weekly one does not leave twice."""
+    return (
+        select(Payout.id)
+        .where(
+            Payout.user_id == LedgerAccount.owner,
+            Payout.currency == LedgerAccount.currency,
+            Payout.created_at > func.now() - _REST_AFTER_FAILURE,
+        )
+        .correlate(LedgerAccount)
+        .exists()
+    )
+
+
+def _minimum(policy: PayoutPolicy) -> ColumnElement[int]:
+    """The least that is paid out in the currency of the enclosing query's account."""
+    if not policy.minimums:
+        return literal(policy.minimum_amount)
+    return case(
+        *(
+            (LedgerAccount.currency == currency, amount)
+            for currency, amount in policy.minimums.items()
+        ),
+        else_=policy.minimum_amount,
+    )
+
+
+def _owed() -> ColumnElement[int]:
+    """What the owner of the enclosing query's account owes the platform: that is paid first."""
+    debt = aliased(LedgerAccount)
+    owed = (
+        select(debt.balance)
+        .where(
+            debt.kind == AccountKind.RECEIVABLE,
+            debt.owner == LedgerAccount.owner,
+            debt.currency == LedgerAccount.currency,
+        )
+        .correlate(LedgerAccount)
+        .scalar_subquery()
+    )
+    return func.coalesce(owed, 0)

@@ -39,7 +39,7 @@ from db.tables.match_calls import (
     MatchSpending,
 )
 from db.tables.messages import EvidencePackRow, PathMessage
-from db.tables.money import Payment, Payout, PayoutDestination, Refund
+from db.tables.money import Payment, Payout, PayoutDestination, PayoutWish, Refund
 from db.tables.orders import Order, PaymentPart
 from db.tables.paths import Path, PathEvent
 from db.tables.people import AccountEventRow, SelfDealingRefusal, User, UserRole
@@ -129,6 +129,7 @@ __all__ = [
     "PaymentPart",
     "Payout",
     "PayoutDestination",
+    "PayoutWish",
     "Pledge",
     "PledgeEvent",
     "PledgeStat",

@@ -4,11 +4,21 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import CheckConstraint, Computed, ForeignKey, Index, UniqueConstraint, func, text
+from sqlalchemy import (
+    CheckConstraint,
+    Computed,
+    ForeignKey,
+    Index,
+    Integer,
+    UniqueConstraint,
+    func,
+    text,
+)
 from sqlalchemy.orm import Mapped, mapped_column
 
 from db.tables.base import CURRENCY_CODE, Base, one_of
 from domain.payments import RefundCause
+from domain.payouts import PayoutEvery
 
 _ACCOUNT_KEY = "nullif(translate(upper(account), ' -', ''), '')"
 
@@ -139,5 +149,31 @@ class Payout(Base):
     currency: Mapped[str]
     status: Mapped[str]
     failure_reason: Mapped[str | None]
+    held_reason: Mapped[str | None]
+    """Why an operator looks, or has looked, at it."""
+    decided_by: Mapped[str | None] = mapped_column(ForeignKey("users.id"))
+    decided_at: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     ended_at: Mapped[datetime | None]
+
+
+class PayoutWish(Base):
+    """When somebody wants their balance to leave by itself; without one: each day."""
+
+    __tablename__ = "payout_wishes"
+    __table_args__ = (
+        CheckConstraint(one_of("every", PayoutEvery), name="every"),
+        CheckConstraint("(every = 'week') = (weekday IS NOT NULL)", name="weekday"),
+        CheckConstraint("weekday BETWEEN 1 AND 7", name="weekday_number"),
+        CheckConstraint("minimum > 0", name="minimum"),
+        CheckConstraint(CURRENCY_CODE, name="currency_code"),
+    )
+
+    user_id: Mapped[str] = mapped_column(ForeignKey("users.id"), primary_key=True)
+    currency: Mapped[str] = mapped_column(primary_key=True)
+    every: Mapped[str]
+    weekday: Mapped[int | None] = mapped_column(Integer)
+    """1 Monday to 7 Sunday, UTC."""
+    minimum: Mapped[int | None]
+    """Less than so many minor units stays on the balance."""
+    changed_at: Mapped[datetime] = mapped_column(server_default=func.now(), onupdate=func.now())

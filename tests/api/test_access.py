@@ -125,6 +125,8 @@ EXPECTED = """
     message.write            buyer seller initiator creator bidder backer approver asker maker broker requester
     message.see              buyer seller initiator creator bidder backer approver asker maker broker requester operator
     unwind.view              buyer seller initiator creator bidder backer approver asker maker broker requester operator
+    payout.cancel            owner
+    payout.decide            operator
     tax.see                  owner operator
     tax.report               operator
 """
@@ -160,6 +162,7 @@ ROUTES = {
     "/v1/tax-reports/2026/4": (401, 403, 403, 403, 200, 403),
     "/v1/tax-reports/2026/4/report.csv": (401, 403, 403, 403, 200, 403),
     "/v1/me/statement.csv": (401, 200, 200, 200, 200, 200),
+    "/v1/me/payout-wishes": (401, 200, 200, 200, 200, 200),
     "/v1/payouts.csv": (401, 200, 200, 200, 200, 200),
     "/v1/self-dealing-refusals": (401, 403, 403, 403, 200, 403),
     "/v1/self-dealing-refusals?path_id={sale}": (401, 403, 403, 403, 200, 403),

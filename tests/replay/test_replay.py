@@ -78,6 +78,8 @@ CASES = {
     "pledge_dropped",
     "pledge_run_collect",
     "pledge_intake",
+    "order_paid",
+    "sale_of_an_order",
 }
 
 

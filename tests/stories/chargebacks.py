@@ -86,7 +86,7 @@ def given_back(amount: int) -> list[str]:
 def borne(amount: int, **by: int) -> list[str]:
     """What a lost chargeback posts, by the kinds of accounts that bear it."""
     assert sum(by.values()) == amount
-    lines = [f"chargeback_lost: debit {kind} {part}" for kind, part in by.items()]
+    lines = [f"chargeback_lost: debit {kind} {part}" for kind, part in by.items() if part]
     return [*lines, f"chargeback_lost: credit dispute {amount}"]
 
 

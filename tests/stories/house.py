@@ -35,7 +35,12 @@ from worker.setup import intake_schedule, register_intake, register_schedules
 
 Json = dict[str, Any]
 DAY = 86_400
-AT_ONCE = PayoutPolicy(availability_seconds=0, min_interval_seconds=0)
+AT_ONCE = PayoutPolicy(
+    availability_seconds=0,
+    min_interval_seconds=0,
+    destination_cooling_seconds=0,
+    reserve_basis_points=0,
+)
 
 
 @dataclass

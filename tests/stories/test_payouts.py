@@ -17,6 +17,7 @@ from tests.stories.money import (
     all_answered,
     assert_sound,
     at_provider,
+    days_pass,
     destination,
     earned,
     gather_payouts,
@@ -290,7 +291,9 @@ async def test_young_income_and_a_second_payout_have_to_wait(
     dev_server: str, postgres_server: Databases, issuer: Issuer, tmp_path: Path
 ) -> None:
     """Availability after seven days, and one payout a day."""
-    policy = PayoutPolicy(availability_seconds=7 * 86_400, min_interval_seconds=86_400)
+    policy = PayoutPolicy(
+        availability_seconds=7 * 86_400, min_interval_seconds=86_400, reserve_basis_points=0
+    )
     with postgres_server.fresh() as url:
         async with house_of_parts(dev_server, url, issuer, tmp_path, payout_policy=policy) as parts:
             house = parts.house
@@ -316,11 +319,3 @@ async def test_young_income_and_a_second_payout_have_to_wait(
 
             await eventually(empty)
             await assert_sound(house)
-
-
-def days_pass(house: House, days: int) -> None:
-    """Makes the journal older: it is append-only, so its guard is set aside for a moment."""
-    house.sql(
-        "SET session_replication_role = replica;"
-        f" UPDATE ledger_entries SET at = at - interval '{days:d} days'"
-    )
