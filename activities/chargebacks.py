@@ -31,9 +31,9 @@ from domain.errors import NotFound, ProviderMismatch
 from domain.ids import new_id
 from domain.money import Money, format_money
 from domain.operator_cases import CaseKind
+from domain.operator_policy import OperatorPolicy
 from domain.path import Standing
 from domain.payments import PaymentState
-from domain.unhappy_policy import OperatorPolicy
 from ledger import journal
 from providers.base import DisputeStatus, ProviderDispute
 from providers.registry import ProviderRegistry

@@ -39,7 +39,7 @@ from domain.errors import DomainError, NeedsSecondOperator, OwnRequest, WrongPha
 from domain.ids import step_key
 from domain.model import Instant
 from domain.operator_cases import CaseState
-from domain.unhappy_policy import OperatorPolicy
+from domain.operator_policy import OperatorPolicy
 
 _ORDER: TypeAdapter[CommandOrder] = TypeAdapter(CommandOrder)
 

@@ -9,8 +9,8 @@ from db.case_rows import end_case, open_case
 from db.engine import Database
 from db.queries import stuck
 from domain.operator_cases import CaseKind
+from domain.operator_policy import OperatorPolicy
 from domain.stuck import WORDS, Looked, Stuck, Why
-from domain.unhappy_policy import OperatorPolicy
 
 _MOST = 500
 _ASKING = "NeedsOperator = true AND ExecutionStatus = 'Running'"

@@ -10,8 +10,8 @@ from temporalio import activity
 from db import tax_rows
 from db.engine import Database
 from db.queries import tax
+from domain.operator_policy import TaxPolicy
 from domain.tax import FrozenQuarters, Quarter, due_quarters
-from domain.unhappy_policy import TaxPolicy
 
 _PAGE = 100
 

@@ -164,6 +164,7 @@ _ROLES = (
     Relation.APPROVER,
     Relation.BACKER,
     Relation.MAKER,
+    Relation.BROKER,
     Relation.REQUESTER,
     Relation.INSPECTOR,
 )

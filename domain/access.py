@@ -159,31 +159,17 @@ class Action(StrEnum):
     INSPECTION_DECIDE = "inspection.decide"
     SERIES_RESUME = "series.resume"
     CONSENT_GIVE = "consent.give"
-    RETURN_OPEN = "return.open"
-    RETURN_VIEW = "return.view"
-    RETURN_ANSWER = "return.answer"
-    RETURN_SHIP = "return.ship"
-    GOODWILL_GIVE = "goodwill.give"
     ORDER_PLACE = "order.place"
     ORDER_VIEW = "order.view"
     ORDER_CANCEL = "order.cancel"
-    DISPUTE_OPEN = "dispute.open"
-    DISPUTE_SEE = "dispute.see"
-    DISPUTE_RULE = "dispute.rule"
     MESSAGE_WRITE = "message.write"
     MESSAGE_SEE = "message.see"
-    CHARGEBACK_SEE = "chargeback.see"
-    EVIDENCE_HAND_IN = "evidence.hand_in"
     UNWIND_VIEW = "unwind.view"
     CASE_SEE = "case.see"
     COMMAND_PROPOSE = "command.propose"
     COMMAND_APPROVE = "command.approve"
-    ACCOUNT_LIMIT = "account.limit"
-    ACCOUNT_CLOSE = "account.close"
-    PAYEE_SEE = "payee.see"
     PAYOUT_CANCEL = "payout.cancel"
     PAYOUT_DECIDE = "payout.decide"
-    RECONCILE_SEE = "reconcile.see"
     TAX_SEE = "tax.see"
     TAX_REPORT = "tax.report"
 
@@ -303,31 +289,17 @@ POLICY: dict[Action, frozenset[Relation]] = {
     Action.INSPECTION_DECIDE: frozenset({_INS}),
     Action.SERIES_RESUME: frozenset({_M}),
     Action.CONSENT_GIVE: frozenset({_M}),
-    Action.RETURN_OPEN: frozenset({_B}),
-    Action.RETURN_VIEW: frozenset({_B, _S, _OP}),
-    Action.RETURN_ANSWER: frozenset({_S}),
-    Action.RETURN_SHIP: frozenset({_B}),
-    Action.GOODWILL_GIVE: frozenset({_S}),
     Action.ORDER_PLACE: frozenset({_M}),
     Action.ORDER_VIEW: frozenset({_I, _OP}),
     Action.ORDER_CANCEL: frozenset({_I}),
-    Action.DISPUTE_OPEN: _PARTIES,
-    Action.DISPUTE_SEE: _PARTIES | {_OP},
-    Action.DISPUTE_RULE: frozenset({_OP}),
     Action.MESSAGE_WRITE: _PARTIES,
     Action.MESSAGE_SEE: _PARTIES | {_OP},
-    Action.CHARGEBACK_SEE: _PARTIES | {_OP},
-    Action.EVIDENCE_HAND_IN: _PARTIES | {_OP},
     Action.UNWIND_VIEW: _PARTIES | {_BACK, _OP},
     Action.CASE_SEE: frozenset({_OP}),
     Action.COMMAND_PROPOSE: frozenset({_OP}),
     Action.COMMAND_APPROVE: frozenset({_OP}),
-    Action.ACCOUNT_LIMIT: frozenset({_OP}),
-    Action.ACCOUNT_CLOSE: frozenset({_O}),
-    Action.PAYEE_SEE: frozenset({_O, _OP}),
     Action.PAYOUT_CANCEL: frozenset({_O}),
     Action.PAYOUT_DECIDE: frozenset({_OP}),
-    Action.RECONCILE_SEE: frozenset({_OP}),
     Action.TAX_SEE: frozenset({_O, _OP}),
     Action.TAX_REPORT: frozenset({_OP}),
 }

@@ -16,8 +16,8 @@ from domain.errors import InvalidInput
 from domain.ids import PathId, PayoutId, SaleId, UserId
 from domain.model import Instant, Message
 from domain.money import Currency, MinorUnits, Money
+from domain.operator_policy import OperatorPolicy
 from domain.path import Standing
-from domain.unhappy_policy import OperatorPolicy
 
 _DAY = 86_400
 LONGEST_EXTENSION = 30 * _DAY

@@ -133,13 +133,6 @@ class Unauthenticated(DomainError):
     title = "A valid bearer token is needed"
 
 
-class StepUpNeeded(Unauthenticated):
-    """Money acts need a sign-in that is younger than this one (RFC 9470, step-up authentication)."""
-
-    code = "step_up_needed"
-    title = "Sign in again"
-
-
 class Forbidden(DomainError):
     """The user may see this but not do that."""
 
@@ -161,13 +154,6 @@ class AccountFrozen(DomainError):
     code = "account_frozen"
     http_status = 403
     title = "This account is frozen"
-
-
-class CapabilityLimited(AccountFrozen):
-    """The account may not do this kind of thing at present; `field` names which: bid, pledge, sell or withdraw."""
-
-    code = "capability_limited"
-    title = "Not allowed for this account at present"
 
 
 class SelfDealing(DomainError):
@@ -332,32 +318,11 @@ class PayoutTooSoon(DomainError):
     title = "Too soon after the last payout"
 
 
-class PayeeNotVerified(DomainError):
-    """The payment company has not verified the payee, or not any more."""
-
-    code = "payee_not_verified"
-    title = "The payment company has not verified the payee"
-
-
 class DestinationTooNew(DomainError):
     """The payout destination was changed a short while ago; `accepted` tells from when it is used."""
 
     code = "destination_too_new"
     title = "The payout destination is too new"
-
-
-class StillOwing(DomainError):
-    """The account cannot be closed while something is in the way, which the detail lists."""
-
-    code = "account_not_empty"
-    title = "The account cannot be closed yet"
-
-
-class TalkFirst(DomainError):
-    """A dispute needs a talk before it; `accepted` tells from when it may be opened."""
-
-    code = "talk_first"
-    title = "Talk first"
 
 
 class NeedsSecondOperator(DomainError):

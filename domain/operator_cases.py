@@ -31,10 +31,3 @@ class CaseState(StrEnum):
     DECIDED = "decided"
     EXECUTED = "executed"
     CLOSED = "closed"
-
-
-class PackOf(StrEnum):
-    """What a pack of evidence is for."""
-
-    CHARGEBACK = "chargeback"
-    DISPUTE = "dispute"

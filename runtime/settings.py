@@ -13,6 +13,7 @@ from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from domain.notice_policy import NoticePolicy
+from domain.operator_policy import OperatorPolicy, TaxPolicy
 from domain.policy import (
     BallotPolicy,
     CampaignPolicy,
@@ -26,13 +27,6 @@ from domain.policy import (
     TenderPolicy,
 )
 from domain.production_policy import ProductionPolicy
-from domain.unhappy_policy import (
-    DisputePolicy,
-    HoldPolicy,
-    OperatorPolicy,
-    ReturnPolicy,
-    TaxPolicy,
-)
 
 Port = Annotated[int, Field(ge=1, le=65_535)]
 
@@ -156,13 +150,8 @@ class Settings(BaseSettings):
     refund_policy: RefundPolicy = RefundPolicy()
     payout_policy: PayoutPolicy = PayoutPolicy()
     chargeback_policy: ChargebackPolicy = ChargebackPolicy()
-    return_policy: ReturnPolicy = ReturnPolicy()
-    dispute_policy: DisputePolicy = DisputePolicy()
     operator_policy: OperatorPolicy = OperatorPolicy()
-    hold_policy: HoldPolicy = HoldPolicy()
     tax_policy: TaxPolicy = TaxPolicy()
-    step_up_seconds: Annotated[int, Field(ge=0, le=86_400)] = 900
-    """Acts about money need a sign-in that is not older; 0 for issuers that do not tell when somebody signed in."""
 
     graceful_shutdown_seconds: Annotated[int, Field(ge=0, le=600)] = 10
     """How long a worker that stops lets running activities finish."""

@@ -23,8 +23,8 @@ from domain.commands import (
 )
 from domain.ids import CaseId, UserId
 from domain.operator_cases import CaseKind, CaseState
+from domain.operator_policy import OperatorPolicy
 from domain.stuck import How
-from domain.unhappy_policy import OperatorPolicy
 
 
 class Assignment(Body):

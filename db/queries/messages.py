@@ -136,21 +136,3 @@ async def first_word(
         query = query.where(PathMessage.to_id == to_id)
     found: datetime | None = await session.scalar(query)
     return found
-
-
-async def between(
-    session: AsyncSession, path_id: str, one: str, other: str, limit: int
-) -> Sequence[PathMessage]:
-    """The newest `limit` messages that two people of the path have exchanged, oldest first."""
-    pair = (one, other)
-    rows = await session.scalars(
-        select(PathMessage)
-        .where(
-            PathMessage.path_id == path_id,
-            PathMessage.author_id.in_(pair),
-            PathMessage.to_id.in_(pair),
-        )
-        .order_by(PathMessage.id.desc())
-        .limit(limit)
-    )
-    return list(reversed(rows.all()))

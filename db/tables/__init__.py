@@ -38,7 +38,7 @@ from db.tables.match_calls import (
     MatchReservation,
     MatchSpending,
 )
-from db.tables.messages import EvidencePackRow, PathMessage
+from db.tables.messages import PathMessage
 from db.tables.money import Payment, Payout, PayoutDestination, PayoutWish, Refund
 from db.tables.orders import Order, PaymentPart
 from db.tables.paths import Path, PathEvent
@@ -89,7 +89,6 @@ __all__ = [
     "Contest",
     "Entry",
     "EntryRevision",
-    "EvidencePackRow",
     "File",
     "FileGrant",
     "HandOver",

@@ -10,9 +10,9 @@ import pytest
 import pytest_asyncio
 
 from domain import accounts, postings
+from domain.operator_policy import OperatorPolicy
 from domain.policy import PayoutPolicy
 from domain.postings import EntryKind, Share
-from domain.unhappy_policy import OperatorPolicy
 from ledger import journal
 from tests.api.client import assert_problem
 from tests.api.issuer import Issuer

@@ -27,7 +27,7 @@ from domain.commands import (
 )
 from domain.errors import InvalidInput
 from domain.money import Money
-from domain.unhappy_policy import OperatorPolicy
+from domain.operator_policy import OperatorPolicy
 
 SALE = "sal_01h45ytscbebyvny4gc8cr8ma2"
 USER = "usr_01h45ytscbebyvny4gc8cr8ma2"

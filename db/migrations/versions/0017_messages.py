@@ -1,9 +1,9 @@
-"""Messages between the people of a path, and packs of evidence."""
+"""Messages between the people of a path."""
 
 from alembic import op
 
-revision = "0020"
-down_revision = "0019"
+revision = "0017"
+down_revision = "0016"
 branch_labels = None
 depends_on = None
 
@@ -28,29 +28,8 @@ CREATE TABLE path_messages (
 CREATE INDEX ix_path_messages_author_id_at ON path_messages (author_id, at);
 CREATE INDEX ix_path_messages_path_id_id ON path_messages (path_id, id);
 
-CREATE TABLE evidence_packs (
-    id text NOT NULL,
-    of_kind text NOT NULL,
-    of_id text NOT NULL,
-    path_id text NOT NULL,
-    sha256 text NOT NULL,
-    content jsonb NOT NULL,
-    built_at timestamptz DEFAULT clock_timestamp() NOT NULL,
-    submitted_at timestamptz,
-    CONSTRAINT pk_evidence_packs PRIMARY KEY (id),
-    CONSTRAINT ck_evidence_packs_of_kind CHECK (of_kind IN ('chargeback', 'dispute')),
-    CONSTRAINT uq_evidence_packs_of_kind_of_id_sha256 UNIQUE (of_kind, of_id, sha256),
-    CONSTRAINT fk_evidence_packs_path_id FOREIGN KEY (path_id) REFERENCES paths (id)
-);
-CREATE INDEX ix_evidence_packs_path_id ON evidence_packs (path_id);
-
-CREATE FUNCTION message_refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-    RAISE EXCEPTION '% on % refused: %', TG_OP, TG_TABLE_NAME, TG_ARGV[0]
-        USING ERRCODE = 'restrict_violation', TABLE = TG_TABLE_NAME, CONSTRAINT = TG_NAME;
-END $$;
 CREATE TRIGGER path_messages_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON path_messages
-    FOR EACH STATEMENT EXECUTE FUNCTION message_refuse_change(
+    FOR EACH STATEMENT EXECUTE FUNCTION ledger_refuse_change(
         'what was said stays; a correction is a new message');
 """
 
