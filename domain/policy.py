@@ -429,6 +429,11 @@ class PayoutPolicy(Message):
         return self.minimums.get(currency, self.minimum_amount)
 
     @property
+    def review(self) -> timedelta:
+        """How long a held payout waits for an operator."""
+        return timedelta(seconds=self.review_seconds)
+
+    @property
     def silence(self) -> timedelta:
         """How long a bank may be silent."""
         return timedelta(seconds=self.silence_seconds)

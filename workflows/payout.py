@@ -90,8 +90,7 @@ class Payout(Follower):
         """An operator looks at it first; nobody's silence keeps a payee's money for good."""
         self.state = PayoutState.HELD
         self.tell("Held: an operator looks at it before it is sent.")
-        review = timedelta(seconds=self.case.policy.review_seconds)
-        ends = workflow.now() + review
+        ends = workflow.now() + self.case.policy.review
         while self.state is PayoutState.HELD:
             self.news = False
             try:
