@@ -22,7 +22,7 @@ from tests.replay import paths
 from tests.replay.commands import HISTORIES, clean, commands_file, history, replay
 from tests.servers import Databases, running_postgres, running_temporal
 from tests.stories.carts import Cart
-from tests.stories.house import House, Json
+from tests.stories.house import AT_ONCE, House, Json
 from tests.stories.money import (
     called_off,
     destination,
@@ -34,11 +34,14 @@ from tests.stories.money import (
     refund_of,
     take_out,
 )
+from tests.stories.operators import operator
 from tests.stories.parts import house_of_parts
 from tests.waiting import eventually
 
 Recorded = dict[str, str]
 """Name of the history -> workflow id."""
+LOOKED_AT = 30_000
+"""Payouts above so many minor units are held first."""
 
 
 async def happy_sale(house: House) -> Recorded:
@@ -147,6 +150,24 @@ async def payouts(house: House) -> Recorded:
     return names
 
 
+async def reviewed_payout(house: House) -> Recorded:
+    _, seller = people()
+    await earned(house, seller, price=3 * LOOKED_AT)
+    await destination(house, seller)
+    payout = await take_out(house, seller)
+    await house.post(f"/v1/payouts/{payout['id']}/cancel", by=seller)
+    await payout_at(house, payout, "cancelled", by=seller)
+    again = await take_out(house, seller)
+    one = await operator(house)
+    word = {"reason": "Called back on the telephone"}
+    await house.post(f"/v1/payouts/{again['id']}/release", word, by=one)
+    await payout_at(house, again, "paid", by=seller)
+    return {
+        "payout_cancelled": f"payout-{payout['id']}",
+        "payout_reviewed": f"payout-{again['id']}",
+    }
+
+
 STORIES: tuple[Callable[[House], Awaitable[Recorded]], ...] = (
     happy_sale,
     declined_sale,
@@ -158,6 +179,7 @@ STORIES: tuple[Callable[[House], Awaitable[Recorded]], ...] = (
     settled_later,
     refused_refund,
     payouts,
+    reviewed_payout,
     *paths.STORIES,
 )
 
@@ -201,6 +223,7 @@ async def main() -> None:
                 issuer,
                 folder,
                 sale_policy=policy,
+                payout_policy=AT_ONCE.model_copy(update={"review_amounts": {"CNY": LOOKED_AT}}),
                 admin_subjects=("admin",),
             ) as parts,
         ):

@@ -53,6 +53,8 @@ CASES = {
     "payout_paid",
     "payout_failed",
     "payout_held",
+    "payout_cancelled",
+    "payout_reviewed",
     "contest_awarded",
     "contest_reopened",
     "contest_voted",
