@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from deploy.local.errors import FAILED, USAGE, LocalError, settings_line
-from deploy.local.stories import campaign, contest, production, sale, tender
+from deploy.local.stories import campaign, contest, production, sale, tender, unhappy
 from deploy.local.stories.stage import ShownAccount, ShownEvent, ShownTotal, Stage
 from runtime.settings import Settings
 
@@ -24,6 +24,7 @@ STORIES = {
     "tender": tender.STORIES,
     "campaign": campaign.STORIES,
     "production": production.STORIES,
+    "unhappy": unhappy.STORIES,
 }
 """By path."""
 _OPERATOR = "admin"

@@ -14,6 +14,7 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from deploy.local.errors import LocalError
+from deploy.local.secrets import shared_secrets
 from runtime.settings import Settings
 
 _WAIT_SECONDS = 60
@@ -49,6 +50,46 @@ class ShownSale(Shown):
     buyer_id: str
     total: Amount
     payment: Checkout
+
+
+class ShownCart(Shown):
+    """An order of several sellers in an answer."""
+
+    id: str
+    total: Amount
+    payment: Checkout
+    sales: list[ShownSale]
+
+
+class ShownParty(Shown):
+    """What somebody would get."""
+
+    gets: Amount
+
+
+class ShownUnwind(Shown):
+    """What would happen if a path were called off now."""
+
+    who: list[ShownParty]
+
+
+class ShownBalance(Shown):
+    """What somebody and the platform owe each other."""
+
+    receivable: Amount
+
+
+class ShownMovement(Shown):
+    """Something at the payment company."""
+
+    reference: str
+    subject: str = ""
+
+
+class ShownMovements(Shown):
+    """A list of it."""
+
+    data: list[ShownMovement]
 
 
 class ShownPrize(Shown):
@@ -114,7 +155,9 @@ class ShownLot(Shown):
     closed_at: str | None
 
 
-Payable = ShownSale | ShownContest | ShownTender | ShownMilestone | ShownOrder | ShownLot
+Payable = (
+    ShownSale | ShownCart | ShownContest | ShownTender | ShownMilestone | ShownOrder | ShownLot
+)
 """What has a payment to be made."""
 
 
@@ -262,6 +305,31 @@ class Stage:
         parcel = {"tracking_number": tracking_number, "label_paid_by": "seller"}
         httpx.post(base, json=parcel).raise_for_status()
         httpx.post(f"{base}/{tracking_number}/scans", json={"kind": kind}).raise_for_status()
+
+    def bank_takes_back(self, sale: ShownSale) -> str:
+        """The buyer's bank opens a chargeback; the payment company's name of it."""
+        with self._provider() as provider:
+            listed = provider.get("/v1/payments", params={"limit": 100})
+            payments = ShownMovements.model_validate(_content(listed)).data
+            theirs = next(each for each in payments if each.subject == sale.payment.id)
+            opened = provider.post(f"/v1/payments/{theirs.reference}/dispute", json={})
+            return ShownMovement.model_validate(_content(opened)).reference
+
+    def bank_decides(self, dispute: str, *, won: bool) -> None:
+        """The bank's verdict."""
+        with self._provider() as provider:
+            _content(provider.post(f"/v1/disputes/{dispute}/close", json={"won": won}))
+
+    def _provider(self) -> httpx.Client:
+        """The sandbox provider, as only who holds its key may tell it what to do."""
+        key = self.settings.sandbox_api_key.get_secret_value()
+        if "sandbox_api_key" not in self.settings.model_fields_set:
+            key = shared_secrets(self.settings.data_dir)["BAIGONG_SANDBOX_API_KEY"]
+        return httpx.Client(
+            base_url=self.settings.sandbox_base_url,
+            headers={"Authorization": f"Bearer {key}"},
+            timeout=30,
+        )
 
     def until(self, look: Callable[[], Seen], done: Callable[[Seen], bool], what: str) -> Seen:
         """Looks again and again, as a front end does, until it is done. Raises LocalError after a minute."""
