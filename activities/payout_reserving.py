@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from activities import payees
 from db.case_rows import open_case
-from db.queries.payees import first_income_at, income_since
+from db.queries.payees import earned, income_since
 from db.tables import Payout, PayoutDestination
 from domain import accounts, payouts, postings
 from domain.cases import PayoutCase
@@ -73,9 +73,10 @@ async def _amount(
 ) -> int:
     """How much leaves: all that may, or what was asked for."""
     young = await income_since(session, case.user_id, case.currency, policy.availability_seconds)
-    first = await first_income_at(session, case.user_id, case.currency)
-    latest = await income_since(session, case.user_id, case.currency, policy.reserve_seconds)
-    kept = payouts.reserve(policy, now, first, latest - young)
+    kept = 0
+    if policy.reserve_basis_points:
+        income = await earned(session, case.user_id, case.currency, policy)
+        kept = payouts.reserve(policy, now, income.first_at, income.latest)
     available = max(free - young - kept, 0)
     amount = available if case.amount is None else case.amount
     minimum = policy.minimum(case.currency)

@@ -19,6 +19,11 @@ from domain.errors import DomainError, NotFound, Unavailable
 from domain.ids import step_key
 from domain.unwinding import Backed, Unwind, UnwindAsked
 
+_MOST_PLEDGES = 2_500
+_CROWD = (
+    "so many have paid that no preview is made: what is not released goes back to them in shares of"
+    " what each has paid"
+)
 _WORDS = "nothing is done: this only shows what would happen"
 
 
@@ -32,6 +37,8 @@ class Unwinding:
     @activity.defn(name="preview_unwind")
     async def preview(self, asked: UnwindAsked) -> Unwind:
         """What calling the path off now would post, as operators would do it. Raises NotFound and Unavailable."""
+        if await self._has_a_crowd(asked.path_id):
+            return Unwind(possible=False, why_not=_CROWD)
         words: list[str] = []
         sums: list[Backed] = []
         at = activity.info().started_time
@@ -66,6 +73,13 @@ class Unwinding:
             words=(*words, _WORDS),
             backed=sums[0] if sums else None,
         )
+
+    async def _has_a_crowd(self, path_id: str) -> bool:
+        """Whether so many have paid that planning each share, only to take it back, would burden everybody."""
+        async with self.database.transaction() as session:
+            paid = select(Pledge.id).where(Pledge.campaign_id == path_id, Pledge.paid > 0)
+            beyond = await session.scalar(paid.offset(_MOST_PLEDGES).limit(1))
+        return beyond is not None
 
     def _ordered(self, session: AsyncSession, asked: UnwindAsked, at: datetime) -> Ordered:
         return Ordered(

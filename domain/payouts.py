@@ -28,7 +28,7 @@ def reserve(
     new = timedelta(seconds=policy.new_payee_seconds)
     if first_income_at is None or first_income_at + new <= now:
         return 0
-    return (max(latest_income, 0) * policy.reserve_basis_points + 5_000) // 10_000
+    return (latest_income * policy.reserve_basis_points + 5_000) // 10_000
 
 
 def cools_until(policy: PayoutPolicy, created_at: datetime) -> datetime:

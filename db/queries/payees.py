@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from sqlalchemy import ColumnElement, Integer, and_, case, cast, func, literal, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -17,7 +17,7 @@ from db.tables import (
     PayoutWish,
 )
 from domain.accounts import AccountKind, Side
-from domain.model import Message
+from domain.model import Instant, Message
 from domain.payments import PUT_BACK, DuePage, PayoutState
 from domain.payouts import PayoutEvery
 from domain.policy import PayoutPolicy
@@ -25,6 +25,8 @@ from domain.postings import EntryKind
 
 _PUT_BACK = (EntryKind.PAYOUT_FAILED, EntryKind.PAYOUT_RETURNED, EntryKind.UNFREEZE)
 """Credits that only restore what was income before; they need not wait again."""
+_NOT_EARNED = (*_PUT_BACK, EntryKind.FREEZE, EntryKind.REFUND_TO_BALANCE, EntryKind.CLAIM_PAID)
+"""Besides: money that people had paid themselves. Nothing of it is kept for refunds."""
 
 
 _REST_AFTER_FAILURE = timedelta(days=1)
@@ -43,22 +45,43 @@ class Payee(Message):
         return f"{self.user_id}/{self.currency}"
 
 
-async def first_income_at(session: AsyncSession, user_id: str, currency: str) -> datetime | None:
-    """When the user first earned anything in this currency."""
-    found: datetime | None = await session.scalar(
-        select(func.min(LedgerEntry.at))
-        .select_from(LedgerPosting)
-        .join(LedgerEntry, LedgerEntry.id == LedgerPosting.entry_id)
-        .join(LedgerAccount, LedgerAccount.id == LedgerPosting.account_id)
-        .where(
-            LedgerAccount.kind.in_((AccountKind.PAYABLE, AccountKind.HELD)),
-            LedgerAccount.owner == user_id,
-            LedgerAccount.currency == currency,
-            LedgerPosting.side == Side.CREDIT,
-            LedgerEntry.kind.not_in(_PUT_BACK),
-        )
+class Earned(Message):
+    """What a payee has earned, in one currency; their own money that came back is not earned."""
+
+    first_at: Instant | None
+    latest: int
+    """Minor units that came within the reserve's time and could leave otherwise."""
+
+
+async def earned(
+    session: AsyncSession, user_id: str, currency: str, policy: PayoutPolicy
+) -> Earned:
+    """Since when, and how much lately."""
+    latest = and_(
+        LedgerEntry.at > func.now() - timedelta(seconds=policy.reserve_seconds),
+        LedgerEntry.at <= func.now() - timedelta(seconds=policy.availability_seconds),
+        LedgerAccount.kind == AccountKind.PAYABLE,
     )
-    return found
+    row = (
+        await session.execute(
+            select(
+                func.min(LedgerEntry.at),
+                func.coalesce(func.sum(LedgerPosting.amount).filter(latest), 0),
+            )
+            .select_from(LedgerPosting)
+            .join(LedgerEntry, LedgerEntry.id == LedgerPosting.entry_id)
+            .join(LedgerAccount, LedgerAccount.id == LedgerPosting.account_id)
+            .where(
+                LedgerAccount.kind.in_((AccountKind.PAYABLE, AccountKind.HELD)),
+                LedgerAccount.owner == user_id,
+                LedgerAccount.currency == currency,
+                LedgerPosting.side == Side.CREDIT,
+                LedgerEntry.status == "posted",
+                LedgerEntry.kind.not_in(_NOT_EARNED),
+            )
+        )
+    ).one()
+    return Earned(first_at=row[0], latest=int(row[1]))
 
 
 async def income_since(

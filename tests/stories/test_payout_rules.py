@@ -22,6 +22,7 @@ from tests.stories.money import (
     SHARE,
     assert_sound,
     at_provider,
+    called_off,
     days_pass,
     destination,
     earned,
@@ -29,6 +30,7 @@ from tests.stories.money import (
     payout_at,
     payout_postings,
     people,
+    refund_of,
     take_out,
 )
 from tests.stories.operators import REASON, done, operator, try_to_propose
@@ -107,6 +109,15 @@ async def test_a_new_payee_leaves_a_reserve(strict: House) -> None:
     payout = await held(strict, seller)
     assert payout["amount"]["amount"] == SHARE
     await assert_sound(strict)
+
+
+async def test_money_that_came_back_is_not_kept(strict: House) -> None:
+    sale, buyer = await called_off(strict, "refund_refused")
+    refund = await refund_of(strict, sale, "refused", by=buyer)
+    await strict.post(f"/v1/refunds/{refund['id']}/accept-balance", by=buyer)
+    await destination(strict, buyer)
+    payout = await held(strict, buyer)
+    assert payout["amount"]["amount"] == 20_000
 
 
 async def test_an_operator_looks_at_large_payouts(strict: House) -> None:
