@@ -7,24 +7,22 @@ from datetime import datetime, timedelta
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from activities import payees
 from activities.command_ways import Done, Ordered
+from activities.sale_money import PartOf, ask_back, entries_back, require_no_open_chargeback
 from activities.sales import sale_of
 from activities.transitions import advance, lock_path, require_not_paused, timers
 from db import sale_rows
 from db.command_rows import REFUNDABLE
-from db.tables import Chargeback, Path, Payment, Refund, Sale
-from domain import accounts, postings, postings_back
+from db.tables import Path, Payment, Refund
+from domain import accounts, postings_back
 from domain.cases import RefundCase
-from domain.chargebacks import ChargebackState
 from domain.commands import Bearer, Executed, ExtendDeadline, RefundPath, Tell, can_extend
-from domain.errors import HoldTooLong, InvalidInput, RefundTooLarge, TooLate, WrongPhase
-from domain.ids import new_id, step_key
+from domain.errors import HoldTooLong, InvalidInput, TooLate, WrongPhase
+from domain.ids import step_key
 from domain.money import Money, format_money
 from domain.path import Standing
-from domain.payments import PaymentState, RefundCause, RefundState
+from domain.payments import PaymentState, RefundCause
 from domain.postings import JournalEntry
-from domain.sale import Phase, SaleTerms
 from domain.sale_money import refund_part
 from ledger import journal
 
@@ -43,32 +41,13 @@ async def refund(ordered: Ordered) -> Done:
             field="phase",
             accepted=", ".join(sorted(REFUNDABLE)),
         )
-    await _require_no_open_chargeback(session, path.id)
     sale = await sale_of(session, path.id)
-    terms, phase = SaleTerms.model_validate(sale.terms), Phase(path.phase)
-    payment = await _payment_with(session, path.id, order.amount)
-    back = Refund(
-        id=new_id("ref"),
-        path_id=path.id,
-        payment_id=payment.id,
-        payer_id=payment.payer_id,
-        provider=payment.provider,
-        operation_id=step_key(ordered.key, "refund"),
-        amount=order.amount,
-        currency=payment.currency,
-        reason="operators",
-        cause=RefundCause.COMMAND,
-        cause_id=ordered.command_id,
-        status=RefundState.REQUESTED,
-    )
-    session.add(back)
-    await session.flush()
-    entries = await _out_of(ordered, order, sale, terms, phase, back)
-    await journal.post(session, *entries)
+    part = PartOf(session, path, sale, RefundCause.COMMAND, ordered.command_id)
+    await require_no_open_chargeback(session, sale)
+    back = await ask_back(part, order.amount, ordered.key, "operators")
+    await journal.post(session, *await _out_of(ordered, order, part, back))
     amount = format_money(order.amount, path.currency)
-    due = next((each.due_at for each in timers(path) if not each.subject), None)
-    others = [each for each in timers(path) if each.subject]
-    money = await sale_rows.money_of(session, sale, phase)
+    part.receipts(await part.money())
     advance(
         session,
         path,
@@ -77,105 +56,38 @@ async def refund(ordered: Ordered) -> Done:
         phase=path.phase,
         actor="operator",
         summary=f"Operators send {amount} back to the buyer",
-        deadlines=(*sale_rows.receipts(sale, money, phase, due), *others),
+        deadlines=timers(path),
         data={"refund_id": back.id, "command_id": ordered.command_id},
     )
     case = RefundCase(
         refund_id=back.id,
         path_id=path.id,
         amount=order.amount,
-        currency=payment.currency,
-        policy=terms.refund_policy,
+        currency=path.currency,
+        policy=part.terms.refund_policy,
     )
     return Done(
         executed=Executed(refunds=(case,)),
-        amounts=(Money(amount=order.amount, currency=payment.currency),),
+        amounts=(Money(amount=order.amount, currency=path.currency),),
         words=(f"{amount} goes back to the buyer",),
     )
 
 
 async def _out_of(
-    ordered: Ordered,
-    order: RefundPath,
-    sale: Sale,
-    terms: SaleTerms,
-    phase: Phase,
-    back: Refund,
+    ordered: Ordered, order: RefundPath, part: PartOf, back: Refund
 ) -> list[JournalEntry]:
     """Where the money comes from: escrow first, then whoever got it; or the platform."""
-    session, currency = ordered.session, terms.currency
+    currency = part.terms.currency
     if order.bearer is Bearer.PLATFORM:
         key = step_key(ordered.key, "goodwill")
         return [
-            postings_back.goodwill(key, sale.id, back.id, accounts.LOSS, order.amount, currency)
-        ]
-    money = await sale_rows.money_of(session, sale, phase)
-    taken = refund_part(terms, money, {order.line: order.amount})
-    sale_rows.keep_money(sale, taken.money)
-    entries = []
-    if taken.from_escrow:
-        key = step_key(ordered.key, "escrow")
-        entries.append(postings.refund(key, sale.id, back.id, taken.from_escrow, currency))
-    if taken.from_escrow < order.amount:
-        payee = await payees.payee_account(session, terms.seller_id)
-        owed = accounts.receivable(terms.seller_id)
-        pots = [each.account for each in taken.royalties]
-        touched = [payee, owed, accounts.FEE, accounts.refund_due(back.id), *pots]
-        touched.append(accounts.escrow(sale.id))
-        held = await journal.balances(session, touched, currency, for_update=True, path_id=sale.id)
-        entries.append(
-            postings_back.take_back(
-                step_key(ordered.key, "released"),
-                sale.id,
-                back.id,
-                payee=payee,
-                user_id=terms.seller_id,
-                seller=taken.seller,
-                balance=held[payee].available,
-                fee=taken.fee,
-                royalties=taken.royalties,
-                currency=currency,
+            postings_back.goodwill(
+                key, part.path.id, back.id, accounts.LOSS, order.amount, currency
             )
-        )
-    return entries
-
-
-async def _payment_with(session: AsyncSession, path_id: str, amount: int) -> Payment:
-    """The captured payment, of which that much has not gone back yet. Raises RefundTooLarge."""
-    payment = (
-        await session.scalars(
-            select(Payment)
-            .where(Payment.path_id == path_id, Payment.status == PaymentState.CAPTURED)
-            .with_for_update()
-        )
-    ).one()
-    sent = select(func.coalesce(func.sum(Refund.amount), 0)).where(Refund.payment_id == payment.id)
-    lost = select(func.coalesce(func.sum(Chargeback.amount), 0)).where(
-        Chargeback.payment_id == payment.id, Chargeback.status == ChargebackState.LOST
-    )
-    gone = await session.scalar(select(sent.scalar_subquery() + lost.scalar_subquery()))
-    left = payment.amount - int(gone or 0)
-    if amount > left:
-        raise RefundTooLarge(
-            f"{format_money(left, payment.currency)} of the payment is left",
-            field="amount",
-            accepted=f"at most {left}",
-        )
-    return payment
-
-
-async def _require_no_open_chargeback(session: AsyncSession, path_id: str) -> None:
-    found = await session.scalar(
-        select(Chargeback.id)
-        .where(Chargeback.path_id == path_id, Chargeback.status == ChargebackState.OPEN)
-        .limit(1)
-    )
-    if found is not None:
-        raise WrongPhase(
-            "the buyer's bank has money of this sale for the moment",
-            field="phase",
-            accepted="the same command when the bank has decided",
-        )
+        ]
+    taken = refund_part(part.terms, await part.money(), {order.line: order.amount})
+    sale_rows.keep_money(part.sale, taken.money)
+    return await entries_back(part, taken, back.id, ordered.key)
 
 
 async def extend(ordered: Ordered) -> Done:

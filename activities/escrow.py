@@ -111,7 +111,7 @@ async def send_back(
     """
     left, entries, cases = amount, [], []
     for payment in await _payments_into(session, path.id, source):
-        part = min(left, await _left_of(session, payment, path.id))
+        part = min(left, await left_of(session, payment, path.id))
         if part <= 0:
             continue
         left -= part
@@ -241,7 +241,7 @@ async def _payments_into(session: AsyncSession, path_id: str, source: Account) -
     ]
 
 
-async def _left_of(session: AsyncSession, payment: Payment, path_id: str) -> int:
+async def left_of(session: AsyncSession, payment: Payment, path_id: str) -> int:
     """Minor units of the payment that can still be sent back for the path: of its part, if it has only a part.
 
     What a bank has taken of a part is not in the path's escrow any more, from which it would be sent.

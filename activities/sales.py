@@ -9,7 +9,7 @@ from temporalio.client import Client
 
 from activities import settlement, stock
 from activities.gathering import gather_payouts
-from activities.transitions import advance, close_when_empty, happened, lock_path
+from activities.transitions import advance, close_when_empty, happened, lock_path, timers
 from db import inbox, parcels, sale_rows
 from db.engine import Database
 from db.tables import Path, Payment, Sale
@@ -19,7 +19,6 @@ from domain.money import format_money
 from domain.payments import PaymentState
 from domain.sale import FINAL, Event, Phase, SaleTerms, agree, deadlines, due_at, next_phase
 from domain.sale_messages import OpenSale, SaleStep, SaleStepDone
-from ledger import journal
 
 
 class Sales:
@@ -116,10 +115,13 @@ class Sales:
         match phase:
             case Phase.SHIPPED:
                 await _record_parcel(session, sale, step)
+            case Phase.DELIVERED:
+                sale.delivered_at = step.at
             case Phase.COMPLETED:
                 await stock.sell(session, sale.id)
                 moved = await settlement.release(session, sale, money, step.key)
-                await journal.require_empty(session, sale.id)
+                sale.delivered_at = sale.delivered_at or step.at
+                sale.completed_at = step.at
             case Phase.REFUNDING:
                 refund_id, moved = await settlement.start_refund(session, sale, money, step)
                 if refund_id is None:
@@ -127,6 +129,8 @@ class Sales:
                 done = SaleStepDone(phase=phase, refund_id=refund_id, refunded=moved)
         if step.act.actor == "carrier":
             await inbox.consume(session, sale.id)
+        # Balance that is offered for a refund goes on being offered.
+        others = [each for each in timers(path) if each.subject]
         advance(
             session,
             path,
@@ -135,7 +139,7 @@ class Sales:
             phase=phase,
             actor=step.act.actor,
             summary=narrate(terms, step, moved),
-            deadlines=sale_rows.receipts(sale, money, phase, done.due_at),
+            deadlines=(*sale_rows.receipts(sale, money, phase, done.due_at), *others),
             data=done.model_dump(mode="json"),
         )
         if phase in FINAL:

@@ -14,7 +14,7 @@ from domain.parcels import LabelPayer
 from domain.payments import PaymentState, RefundState
 from domain.sale import Event, SaleTerms, compensation, release_entries
 from domain.sale_messages import SaleStep
-from domain.sale_money import SaleMoney, release_free, whole_refund
+from domain.sale_money import SaleMoney, in_escrow, release_free, whole_refund
 from ledger import journal
 
 CHARGED_BACK = "charged_back"
@@ -22,7 +22,7 @@ CHARGED_BACK = "charged_back"
 
 
 async def release(session: AsyncSession, sale: Sale, money: SaleMoney, key: str) -> int:
-    """RELEASE of what is in escrow by the frozen shares; what the seller owes is taken from it first.
+    """RELEASE of what is in escrow and not locked by the frozen shares; what the seller owes is taken from it first.
 
     A frozen seller's share is held, and pays what they owe when it is given free. Returns how much it was, minor
     units: nothing when the buyer's bank has taken all of it.
@@ -32,7 +32,8 @@ async def release(session: AsyncSession, sale: Sale, money: SaleMoney, key: str)
     sale_rows.keep_money(sale, money)
     entries = release_entries(terms, key, shares)
     if not entries:
-        sale.end_reason = CHARGED_BACK
+        if not sum(in_escrow(terms, money)):
+            sale.end_reason = CHARGED_BACK
         return 0
     await payees.post(session, *entries)
     await net_debts(session, terms.seller_id, terms.currency, key, terms.sale_id)

@@ -146,6 +146,7 @@ def _cart(order_id: str, body: NewOrder, user: Caller, services: Services) -> Ca
         return_url=str(body.return_url or f"{settings.api_url}/v1/orders/{order_id}"),
         policy=settings.sale_policy,
         refund_policy=settings.refund_policy,
+        return_policy=settings.return_policy,
     )
 
 

@@ -91,6 +91,7 @@ _KINDS = (
     ("/v1/paths", "Path"),
     ("/v1/sales", "Sale"),
     ("/v1/orders", "Order"),
+    ("/v1/returns", "Return"),
     ("/v1/contests", "Contest"),
     ("/v1/tenders", "Tender"),
     ("/v1/ballots", "Ballot"),

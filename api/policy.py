@@ -78,6 +78,7 @@ def unknown(what: str) -> NotFound:
 _VIEW = {
     "sale": Action.SALE_VIEW,
     "order": Action.ORDER_VIEW,
+    "return": Action.RETURN_VIEW,
     "contest": Action.CONTEST_VIEW,
     "tender": Action.TENDER_VIEW,
     "ballot": Action.BALLOT_VIEW,

@@ -13,6 +13,7 @@ from temporalio.workflow import UpdateMethodMultiParam
 from api.auth import Caller, CurrentUser
 from api.errors import problems
 from api.idempotency import Once, OnceDep
+from api.parcels import require_parcel
 from api.policy import (
     refuse_self_dealing,
     require,
@@ -45,7 +46,7 @@ from domain.errors import (
 )
 from domain.ids import SaleId
 from domain.money import format_money
-from domain.sale import Delivery, Phase, SaleOrder, SaleTerms, agree
+from domain.sale import Phase, SaleOrder, SaleTerms, agree
 from domain.sale_messages import SaleAct, SaleStanding, SaleStart, Shipment
 from domain.text import as_markdown
 from domain.time import utc_now
@@ -182,7 +183,7 @@ async def ship_sale(
 ) -> Response:
     """By the seller: carrier and tracking number for express, nothing but a note for pieces picked up."""
     rows, relations = await _actor(services, user, sale_id, Action.SALE_SHIP)
-    _require_parcel(services, body, SaleTerms.model_validate(rows.sale.terms).delivery)
+    require_parcel(services, body, SaleTerms.model_validate(rows.sale.terms).delivery)
 
     async def ship(update_id: str) -> SaleView:
         shipment = Shipment(
@@ -261,29 +262,6 @@ async def _actor(
     return rows, relations
 
 
-def _require_parcel(services: Services, body: ShipmentNote, delivery: Delivery) -> None:
-    """Raises InvalidInput unless carrier and tracking number are given for express, and neither for pickup."""
-    carriers = sorted(services.settings.carrier_webhook_secrets)
-    if delivery is Delivery.PICKUP:
-        if body.carrier or body.tracking_number:
-            raise InvalidInput(
-                "pieces that are picked up have no carrier", field="carrier", accepted="nothing"
-            )
-        return
-    if body.carrier not in carriers:
-        raise InvalidInput(
-            "express delivery needs a carrier that reports to us",
-            field="carrier",
-            accepted=", ".join(carriers) or "nothing yet: no carrier is configured",
-        )
-    if body.tracking_number is None:
-        raise InvalidInput(
-            "express delivery needs a tracking number",
-            field="tracking_number",
-            accepted="4 to 64 letters, digits and hyphens",
-        )
-
-
 def _order(sale_id: str, body: NewSale, user: Caller, services: Services) -> SaleOrder:
     settings = services.settings
     provider = services.provider
@@ -301,6 +279,7 @@ def _order(sale_id: str, body: NewSale, user: Caller, services: Services) -> Sal
         return_url=str(body.return_url or f"{settings.api_url}/v1/sales/{sale_id}"),
         policy=settings.sale_policy,
         refund_policy=settings.refund_policy,
+        return_policy=settings.return_policy,
     )
 
 

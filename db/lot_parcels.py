@@ -8,7 +8,7 @@ from sqlalchemy import exists, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from db import inbox, lot_rows, parcels
-from db.tables import InboxRow, Lot, Path, ProductionOrder, Sale
+from db.tables import InboxRow, Lot, Path, ProductionOrder, Sale, SaleReturn
 from domain.deadlines import Deadline
 from domain.errors import InvalidInput
 from domain.lot import Event, Parcel, Phase
@@ -65,7 +65,10 @@ async def require_free(session: AsyncSession, lot_id: str, parcel: Parcel) -> No
         return
     of_lot = exists().where(Lot.id != lot_id, parcels.of_running_lot(parcel.carrier, number))
     of_sale = exists().where(Sale.carrier == parcel.carrier, Sale.tracking_number == number)
-    if await session.scalar(select(or_(of_lot, of_sale))):
+    of_return = exists().where(
+        SaleReturn.carrier == parcel.carrier, SaleReturn.tracking_number == number
+    )
+    if await session.scalar(select(or_(of_lot, of_sale, of_return))):
         raise InvalidInput(
             "another parcel travels under this tracking number",
             field="tracking_number",

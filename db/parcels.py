@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import ColumnElement, and_, exists, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from db.tables import Lot, Path
+from db.tables import Lot, Path, Sale, SaleReturn
 from domain.errors import InvalidInput
 from domain.lot import FINAL, Phase
 
@@ -54,14 +54,32 @@ async def a_lot_waits(session: AsyncSession, carrier: str, number: str) -> bool:
     return bool(await session.scalar(select(found)))
 
 
+async def take_for_return(session: AsyncSession, carrier: str | None, number: str) -> None:
+    """No other parcel has the number until the transaction ends. Raises InvalidInput when one has it."""
+    await hold(session, carrier, number)
+    others = (
+        exists().where(of_running_lot(carrier, number)),
+        exists().where(Sale.carrier == carrier, Sale.tracking_number == number),
+        exists().where(SaleReturn.carrier == carrier, SaleReturn.tracking_number == number),
+    )
+    if await session.scalar(select(or_(*others))):
+        raise InvalidInput(
+            "another parcel travels under this tracking number",
+            field="tracking_number",
+            accepted="the number of this parcel",
+        )
+
+
 async def take_for_sale(session: AsyncSession, carrier: str | None, number: str) -> None:
-    """No lot has the number until the transaction ends. Raises InvalidInput when one that is not over has it.
+    """No lot or return has the number until the transaction ends. Raises InvalidInput when one has it.
 
     The scans of a lot's parcel would be read as the sale's: it would be paid for what was never sent, and the lot's
     goods would count as lost.
     """
     await hold(session, carrier, number)
-    if await session.scalar(select(exists().where(of_running_lot(carrier, number)))):
+    of_return = exists().where(SaleReturn.carrier == carrier, SaleReturn.tracking_number == number)
+    of_lot = exists().where(of_running_lot(carrier, number))
+    if await session.scalar(select(or_(of_lot, of_return))):
         raise InvalidInput(
             "another parcel travels under this tracking number",
             field="tracking_number",

@@ -7,7 +7,7 @@ import json
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from db import inbox, lot_parcels, parcels, sale_rows
+from db import inbox, lot_parcels, parcels, return_rows, sale_rows
 from db.tables import Chargeback, InboxRow, Path, Payment, Payout, Refund, Sale
 from domain.cases import ChargebackCase, PaymentCase, PayoutCase, RefundCase
 from domain.deadlines import Deadline
@@ -174,6 +174,10 @@ async def _parcel(session: AsyncSession, row: InboxRow) -> Tell | None:
     sale = await session.scalar(
         select(Sale).where(Sale.carrier == carrier, Sale.tracking_number == scan.tracking_number)
     )
+    if sale is None:
+        of_return, told = await return_rows.heard(session, row, carrier, scan)
+        if of_return:
+            return told
     if sale is None or not await _is_sales(session, sale, carrier, scan):
         return await lot_parcels.heard(session, row, carrier, scan)
     path = await session.get_one(Path, sale.id, with_for_update=True)

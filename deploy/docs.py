@@ -19,6 +19,7 @@ from domain import (
     order,
     pledge,
     production,
+    returns,
     sale,
     tender,
 )
@@ -32,6 +33,7 @@ from domain.policy import (
     TenderPolicy,
 )
 from domain.production_policy import ProductionPolicy
+from domain.return_policy import ReturnPolicy
 
 DOCS = Path(__file__).parent.parent / "docs"
 BEGIN = "<!-- generated: python -m deploy.docs -->\n"
@@ -53,6 +55,18 @@ def order_section() -> str:
     """The order's state diagram, as the code has it; its one window is the sale's."""
     arrows = [f"{old} --> {new}: {event}" for (old, event), new in order.TRANSITIONS.items()]
     return diagram(order.Phase.PENDING_PAYMENT, arrows, order.FINAL)
+
+
+def returns_section() -> str:
+    """The return's state diagram and its windows, as the code has them."""
+    arrows = [
+        f"{old} --> {new}: {event}"
+        for (old, event), phases in returns.TRANSITIONS.items()
+        for new in sorted(phases)
+    ]
+    return diagram(returns.Phase.ASKED, arrows, returns.FINAL) + windows(
+        ReturnPolicy(), "RETURN_POLICY"
+    )
 
 
 def ballot_section() -> str:
@@ -183,6 +197,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "campaign.md": campaign_section,
     "match_call.md": match_call_section,
     "in_kind.md": in_kind_section,
+    "returns.md": returns_section,
     "production.md": production_section,
 }
 """Name of the page -> its generated part."""

@@ -159,6 +159,11 @@ class Action(StrEnum):
     INSPECTION_DECIDE = "inspection.decide"
     SERIES_RESUME = "series.resume"
     CONSENT_GIVE = "consent.give"
+    RETURN_OPEN = "return.open"
+    RETURN_VIEW = "return.view"
+    RETURN_ANSWER = "return.answer"
+    RETURN_SHIP = "return.ship"
+    GOODWILL_GIVE = "goodwill.give"
     ORDER_PLACE = "order.place"
     ORDER_VIEW = "order.view"
     ORDER_CANCEL = "order.cancel"
@@ -289,6 +294,11 @@ POLICY: dict[Action, frozenset[Relation]] = {
     Action.INSPECTION_DECIDE: frozenset({_INS}),
     Action.SERIES_RESUME: frozenset({_M}),
     Action.CONSENT_GIVE: frozenset({_M}),
+    Action.RETURN_OPEN: frozenset({_B}),
+    Action.RETURN_VIEW: frozenset({_B, _S, _OP}),
+    Action.RETURN_ANSWER: frozenset({_S}),
+    Action.RETURN_SHIP: frozenset({_B}),
+    Action.GOODWILL_GIVE: frozenset({_S}),
     Action.ORDER_PLACE: frozenset({_M}),
     Action.ORDER_VIEW: frozenset({_I, _OP}),
     Action.ORDER_CANCEL: frozenset({_I}),

@@ -13,6 +13,7 @@ from domain.errors import InvalidInput, PriceChanged, SeveralCurrencies, Unknown
 from domain.model import Message
 from domain.money import Currency, Money, format_money, split, times
 from domain.policy import RefundPolicy, SalePolicy
+from domain.return_policy import ReturnPolicy
 from domain.sale import Delivery, ListedItem, OrderedItem, SaleOrder, SaleTerms, agree
 
 
@@ -110,6 +111,7 @@ class CartOrder(Message):
     return_url: str
     policy: SalePolicy
     refund_policy: RefundPolicy
+    return_policy: ReturnPolicy = ReturnPolicy()
 
 
 def split_cart(
@@ -178,6 +180,7 @@ def _of_seller(cart: CartOrder, numbers: Sequence[int], sale_id: str) -> SaleOrd
         return_url=cart.return_url,
         policy=cart.policy,
         refund_policy=cart.refund_policy,
+        return_policy=cart.return_policy,
     )
 
 

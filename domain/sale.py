@@ -25,6 +25,7 @@ from domain.model import BasisPoints, Instant, Message
 from domain.money import Currency, Money, basis_points_of, format_money, times
 from domain.policy import RefundPolicy, SalePolicy
 from domain.postings import JournalEntry, Share
+from domain.return_policy import ReturnPolicy
 
 
 class Phase(StrEnum):
@@ -188,6 +189,7 @@ class SaleTerms(Message):
     payment_id: str
     policy: SalePolicy
     refund_policy: RefundPolicy
+    return_policy: ReturnPolicy = ReturnPolicy()
 
     @property
     def total(self) -> int:
@@ -246,6 +248,7 @@ class SaleOrder(Message):
     return_url: str
     policy: SalePolicy
     refund_policy: RefundPolicy
+    return_policy: ReturnPolicy = ReturnPolicy()
 
 
 def agree(
@@ -288,6 +291,7 @@ def agree(
         payment_id=order.payment_id,
         policy=order.policy,
         refund_policy=order.refund_policy,
+        return_policy=order.return_policy,
     )
     times(terms.total, 1)
     if order.expected_total not in (None, Money(amount=terms.total, currency=terms.currency)):

@@ -27,6 +27,7 @@ from domain.policy import (
     TenderPolicy,
 )
 from domain.production_policy import ProductionPolicy
+from domain.return_policy import ReturnPolicy
 
 Port = Annotated[int, Field(ge=1, le=65_535)]
 
@@ -148,6 +149,7 @@ class Settings(BaseSettings):
     in_kind_policy: InKindPolicy = InKindPolicy()
     production_policy: ProductionPolicy = ProductionPolicy()
     refund_policy: RefundPolicy = RefundPolicy()
+    return_policy: ReturnPolicy = ReturnPolicy()
     payout_policy: PayoutPolicy = PayoutPolicy()
     chargeback_policy: ChargebackPolicy = ChargebackPolicy()
     operator_policy: OperatorPolicy = OperatorPolicy()

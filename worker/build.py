@@ -34,6 +34,7 @@ from activities.productions import Productions
 from activities.proofs import Proofs
 from activities.redelivery import Redelivery
 from activities.refunds import Refunds
+from activities.returns import Returns
 from activities.sales import Sales
 from activities.stuck import StuckFinder
 from activities.tax import Tax
@@ -63,6 +64,7 @@ from workflows.preview import Preview
 from workflows.production import Production
 from workflows.records import PublishProofs, WriteDownQuarters
 from workflows.refund import Refund
+from workflows.returns import Return
 from workflows.sale import Sale
 from workflows.tender import Tender
 from workflows.upkeep import (
@@ -77,6 +79,7 @@ from workflows.upkeep import (
 
 WORKFLOWS: Sequence[type] = (
     Sale,
+    Return,
     Order,
     Contest,
     Tender,
@@ -161,6 +164,7 @@ def _of_paths(settings: Settings, database: Database, temporal: Client) -> _Acti
         sales.open,
         sales.move,
         Orders(database).move,
+        Returns(database, temporal, payout_at_once=at_once).move,
         Contests(database, temporal, payout_at_once=at_once).move,
         Tenders(database, temporal, payout_at_once=at_once).move,
         campaigns.move,

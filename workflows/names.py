@@ -70,6 +70,10 @@ def pledge_run_workflow_id(campaign_id: str, goal: str, round_: int, shard: int)
     return f"pledge-run-{campaign_id}-{goal}-{round_}-{shard}"
 
 
+def return_workflow_id(return_id: str) -> str:
+    return f"return-{return_id}"
+
+
 def in_kind_workflow_id(in_kind_id: str) -> str:
     return f"in-kind-{in_kind_id}"
 

@@ -25,6 +25,7 @@ from db.tables import (
     PathEvent,
     ProductionOrder,
     Sale,
+    SaleReturn,
     Tender,
 )
 from domain.access import Relation
@@ -56,6 +57,14 @@ _PARTS: dict[str, dict[Relation, Callable[[str, str], ColumnElement[bool]]]] = {
     "sale": {
         Relation.BUYER: lambda path, user: exists().where(Sale.id == path, Sale.buyer_id == user),
         Relation.SELLER: lambda path, user: exists().where(Sale.id == path, Sale.seller_id == user),
+    },
+    "return": {
+        Relation.BUYER: lambda path, user: exists().where(
+            SaleReturn.id == path, SaleReturn.buyer_id == user
+        ),
+        Relation.SELLER: lambda path, user: exists().where(
+            SaleReturn.id == path, SaleReturn.seller_id == user
+        ),
     },
     "order": {
         Relation.BUYER: lambda path, user: exists().where(Order.id == path, Order.buyer_id == user),
@@ -127,7 +136,9 @@ _PARTS: dict[str, dict[Relation, Callable[[str, str], ColumnElement[bool]]]] = {
         ),
     },
 }
-"""By kind of path: who takes part in it besides its initiator. A sale's initiator is its buyer."""
+"""By kind of path: who takes part in it besides its initiator."""
+_OF_BUYERS = frozenset({"sale", "return"})
+"""Kinds whose initiator is their buyer."""
 
 
 async def seen_by(session: AsyncSession, path_id: str, user_id: str) -> Seen | None:
@@ -149,7 +160,7 @@ async def seen_by(session: AsyncSession, path_id: str, user_id: str) -> Seen | N
             select(*(part(path_id, user_id).label(name) for name, part in parts.items()))
         )
         found = {name for name, is_one in zip(parts, answers.one(), strict=True) if is_one}
-    if kind != "sale" and initiator_id == user_id:
+    if kind not in _OF_BUYERS and initiator_id == user_id:
         found.add(Relation.INITIATOR)
     return Seen(kind=kind, phase=phase, workflow_id=workflow_id, relations=frozenset(found))
 

@@ -10,12 +10,13 @@ from sqlalchemy import ColumnElement, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from db.tables import Listing, Path, Payment, Refund, Sale
+from domain.payments import RefundCause
 from domain.sale import ListedItem, StockKind
 
 
 @dataclass(frozen=True)
 class SaleRows:
-    """A sale with its path, payment and refund."""
+    """A sale with its path, its payment, and the refund with which it ended, if it did."""
 
     sale: Sale
     path: Path
@@ -56,7 +57,7 @@ async def _rows(
         select(Sale, Path, Payment, Refund)
         .join(Path, Path.id == Sale.id)
         .join(Payment, or_(Payment.path_id == Sale.id, Payment.path_id == Sale.order_id))
-        .outerjoin(Refund, Refund.path_id == Sale.id)
+        .outerjoin(Refund, (Refund.path_id == Sale.id) & (Refund.cause == RefundCause.PATH))
         .where(which)
         .order_by(Sale.id.desc())
         .limit(limit)

@@ -56,6 +56,7 @@ from db.tables.production import (
     ProductionOrder,
 )
 from db.tables.records import PathProof, TaxProfileRow, TaxQuarter
+from db.tables.returns import SaleReturn
 from db.tables.sales import Listing, Reservation, Sale
 from db.tables.tenders import (
     AwardRow,
@@ -137,6 +138,7 @@ __all__ = [
     "Refund",
     "Reservation",
     "Sale",
+    "SaleReturn",
     "SavedCard",
     "SelfDealingRefusal",
     "Submission",

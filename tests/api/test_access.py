@@ -29,6 +29,11 @@ EXPECTED = """
     sale.ship                seller
     sale.cancel              buyer seller operator
     sale.confirm             buyer
+    return.open              buyer
+    return.view              buyer seller operator
+    return.answer            seller
+    return.ship              buyer
+    goodwill.give            seller
     order.place              member
     order.view               initiator operator
     order.cancel             initiator

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from domain.campaign_messages import RunGoal
 from tests.stories.chargebacks import decided, opened
+from tests.stories.comebacks import Back, delivered
 from tests.stories.contests import Show
 from tests.stories.deals import Deal
 from tests.stories.funds import FINAL_CHARGES, FIX, Fund
@@ -26,6 +27,7 @@ from workflows.names import (
     command_workflow_id,
     pledge_run_workflow_id,
     pledge_workflow_id,
+    return_workflow_id,
 )
 from workflows.upkeep import PledgeIntake
 
@@ -151,6 +153,24 @@ async def claimed_in_kind(house: House) -> Recorded:
     await aid.act("rule", "admin", lender_amount=1_000, note="A part of it")
     await aid.until("returned")
     return {"in_kind_claimed": aid.story}
+
+
+async def returned_goods(house: House) -> Recorded:
+    """One return with a parcel that is scanned, an offer that silence takes; another that is exchanged."""
+    deal = await delivered(house, quantity=2, price=10_000)
+    back = await Back.received(deal)
+    await back.act("offer", deal.seller, amount={"amount": 500})
+    await back.let_pass(5 * DAY + 1)
+    await back.ended("refunded", back=500)
+    other = await Back.received(deal, remedy="exchange")
+    await other.act("accept", deal.seller)
+    await other.ship("exchange", by=deal.seller)
+    await other.act("confirm", deal.buyer)
+    await other.ended("exchanged")
+    return {
+        "return_offered": return_workflow_id(back.id),
+        "return_exchanged": return_workflow_id(other.id),
+    }
 
 
 async def stopped_campaign(house: House) -> Recorded:
@@ -289,6 +309,7 @@ STORIES = (
     abandoned_lot,
     settled_match_call,
     claimed_in_kind,
+    returned_goods,
     stopped_campaign,
     failed_campaign,
     taken_in_pledges,

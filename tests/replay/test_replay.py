@@ -70,6 +70,8 @@ CASES = {
     "inspection_lapsed",
     "match_call_settled",
     "in_kind_claimed",
+    "return_offered",
+    "return_exchanged",
     "account_frozen",
     "command_executed",
     "command_bulk",

@@ -230,6 +230,15 @@ class Deal:
         assert all(event["summary"] for event in page["items"])
         return [f"{event['kind']} by {event['actor']}" for event in page["items"]]
 
+    async def closed(self) -> None:
+        """Nothing is held for the sale any more."""
+
+        async def there() -> bool:
+            await self.house.assert_at_zero(self.sale)
+            return True
+
+        await eventually(there)
+
     async def assert_refunded(self, reason: str, *, stock: int | None, events: list[str]) -> None:
         """The buyer has everything back, the seller nothing, the pieces are where they belong, all accounts at 0."""
         sale = await self.until("refunded")
