@@ -92,6 +92,7 @@ _KINDS = (
     ("/v1/sales", "Sale"),
     ("/v1/orders", "Order"),
     ("/v1/returns", "Return"),
+    ("/v1/disputes", "Dispute"),
     ("/v1/contests", "Contest"),
     ("/v1/tenders", "Tender"),
     ("/v1/ballots", "Ballot"),

@@ -79,6 +79,7 @@ _VIEW = {
     "sale": Action.SALE_VIEW,
     "order": Action.ORDER_VIEW,
     "return": Action.RETURN_VIEW,
+    "dispute": Action.DISPUTE_SEE,
     "contest": Action.CONTEST_VIEW,
     "tender": Action.TENDER_VIEW,
     "ballot": Action.BALLOT_VIEW,
@@ -156,6 +157,8 @@ def role_of(relations: frozenset[Relation]) -> str:
 
 
 _ROLES = (
+    Relation.CLAIMANT,
+    Relation.RESPONDENT,
     Relation.BUYER,
     Relation.SELLER,
     Relation.INITIATOR,

@@ -12,6 +12,7 @@ from domain import (
     ballot,
     campaign,
     contest,
+    disputes,
     in_kind,
     lot,
     match_call,
@@ -23,6 +24,7 @@ from domain import (
     sale,
     tender,
 )
+from domain.dispute_policy import DisputePolicy
 from domain.policy import (
     BallotPolicy,
     CampaignPolicy,
@@ -66,6 +68,18 @@ def returns_section() -> str:
     ]
     return diagram(returns.Phase.ASKED, arrows, returns.FINAL) + windows(
         ReturnPolicy(), "RETURN_POLICY"
+    )
+
+
+def disputes_section() -> str:
+    """The dispute's state diagram and its windows, as the code has them."""
+    arrows = [f"{old} --> {new}: {event}" for (old, event), new in disputes.TRANSITIONS.items()]
+    policy = DisputePolicy()
+    return (
+        diagram(disputes.Phase.OPEN, arrows, disputes.FINAL)
+        + windows(policy, "DISPUTE_POLICY")
+        + f"\nFee of a ruling: {percent(policy.arbitration_basis_points)} of what is disputed, at most "
+        f"{policy.arbitration_most} minor units.\n"
     )
 
 
@@ -198,6 +212,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "match_call.md": match_call_section,
     "in_kind.md": in_kind_section,
     "returns.md": returns_section,
+    "disputes.md": disputes_section,
     "production.md": production_section,
 }
 """Name of the page -> its generated part."""

@@ -48,6 +48,10 @@ class Relation(StrEnum):
     """Inspects the goods: the independent certifier, else the requester; on an appeal also the second inspector."""
     JUROR = "juror"
     """Was drawn to decide an appeal of the lot."""
+    CLAIMANT = "claimant"
+    """Has opened the dispute."""
+    RESPONDENT = "respondent"
+    """Is the other side of the dispute."""
     AUDIENCE = "audience"
     """A path shows them the file."""
     OPERATOR = "operator"
@@ -164,6 +168,10 @@ class Action(StrEnum):
     RETURN_ANSWER = "return.answer"
     RETURN_SHIP = "return.ship"
     GOODWILL_GIVE = "goodwill.give"
+    DISPUTE_OPEN = "dispute.open"
+    DISPUTE_SEE = "dispute.see"
+    DISPUTE_TAKE_PART = "dispute.take_part"
+    DISPUTE_RULE = "dispute.rule"
     ORDER_PLACE = "order.place"
     ORDER_VIEW = "order.view"
     ORDER_CANCEL = "order.cancel"
@@ -189,6 +197,7 @@ _PARTIES = frozenset(
     {_B, _S, _I, _C, _BID, _BACK, Relation.APPROVER, Relation.ASKER, _MK, _BRK, _RQ}
 )
 """Whoever has a part in a path and its money; what a thing's own two sides are is asked besides."""
+_SIDES = frozenset({Relation.CLAIMANT, Relation.RESPONDENT})
 
 POLICY: dict[Action, frozenset[Relation]] = {
     Action.PROFILE_EDIT: frozenset({_O}),
@@ -299,11 +308,15 @@ POLICY: dict[Action, frozenset[Relation]] = {
     Action.RETURN_ANSWER: frozenset({_S}),
     Action.RETURN_SHIP: frozenset({_B}),
     Action.GOODWILL_GIVE: frozenset({_S}),
+    Action.DISPUTE_OPEN: _PARTIES,
+    Action.DISPUTE_SEE: _SIDES | {_OP},
+    Action.DISPUTE_TAKE_PART: _SIDES,
+    Action.DISPUTE_RULE: frozenset({_OP}),
     Action.ORDER_PLACE: frozenset({_M}),
     Action.ORDER_VIEW: frozenset({_I, _OP}),
     Action.ORDER_CANCEL: frozenset({_I}),
-    Action.MESSAGE_WRITE: _PARTIES,
-    Action.MESSAGE_SEE: _PARTIES | {_OP},
+    Action.MESSAGE_WRITE: _PARTIES | _SIDES,
+    Action.MESSAGE_SEE: _PARTIES | _SIDES | {_OP},
     Action.UNWIND_VIEW: _PARTIES | {_BACK, _OP},
     Action.CASE_SEE: frozenset({_OP}),
     Action.COMMAND_PROPOSE: frozenset({_OP}),

@@ -231,6 +231,13 @@ class UnknownBid(InvalidInput):
     title = "No such bid on this tender"
 
 
+class TalkFirst(DomainError):
+    """Both sides should talk before others decide; `accepted` tells from when on."""
+
+    code = "talk_first"
+    title = "Talk first"
+
+
 class LimitReached(DomainError):
     """Everything of this kind that the person may do here has been done."""
 

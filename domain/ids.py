@@ -42,11 +42,12 @@ InspectionId = Annotated[str, _pattern("ins")]
 ConsentId = Annotated[str, _pattern("cns")]
 OrderId = Annotated[str, _pattern("ord")]
 ReturnId = Annotated[str, _pattern("rtn")]
+DisputeId = Annotated[str, _pattern("dsp")]
 MessageId = Annotated[str, _pattern("msg")]
 CaseId = Annotated[str, _pattern("cas")]
 CommandId = Annotated[str, _pattern("cmd")]
 PathId = Annotated[
-    str, StringConstraints(pattern=f"^(sal|ord|rtn|con|ten|bal|cmp|mtc|ink|prd|lot){_SUFFIX}")
+    str, StringConstraints(pattern=f"^(sal|ord|rtn|dsp|con|ten|bal|cmp|mtc|ink|prd|lot){_SUFFIX}")
 ]
 """Id of any path: the prefix tells which kind of path it is."""
 

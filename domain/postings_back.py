@@ -22,12 +22,13 @@ def take_back(
     royalties: Sequence[Share],
     currency: str,
     fee_kept: bool = False,
+    into: Account | None = None,
 ) -> JournalEntry:
     """RETURN of what was released: Dr payee down to 0, receivable:u for the rest, fee, royalty:sku/Cr refund_due:refund.
 
     `payee` is payable:u, or held:u while the user is frozen, and `balance` what it holds. `seller`, `fee` and
     `royalties` are what each got of the amount. A royalty that is distributed already becomes a negative carry.
-    `fee_kept`: the platform keeps its commission, and the seller bears it.
+    `fee_kept`: the platform keeps its commission, and the seller bears it. `into`: where it goes instead of a refund.
     """
     owed = seller + (fee if fee_kept else 0)
     from_balance = min(owed, max(balance, 0))
@@ -42,7 +43,7 @@ def take_back(
             Share(account=accounts.FEE, amount=0 if fee_kept else fee),
             *royalties,
         ],
-        [Share(account=accounts.refund_due(refund_id), amount=amount)],
+        [Share(account=into or accounts.refund_due(refund_id), amount=amount)],
         path_id=path_id,
     )
 

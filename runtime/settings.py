@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from domain.dispute_policy import DisputePolicy
 from domain.notice_policy import NoticePolicy
 from domain.operator_policy import OperatorPolicy, TaxPolicy
 from domain.policy import (
@@ -150,6 +151,7 @@ class Settings(BaseSettings):
     production_policy: ProductionPolicy = ProductionPolicy()
     refund_policy: RefundPolicy = RefundPolicy()
     return_policy: ReturnPolicy = ReturnPolicy()
+    dispute_policy: DisputePolicy = DisputePolicy()
     payout_policy: PayoutPolicy = PayoutPolicy()
     chargeback_policy: ChargebackPolicy = ChargebackPolicy()
     operator_policy: OperatorPolicy = OperatorPolicy()

@@ -18,6 +18,7 @@ from activities.chargebacks import Chargebacks
 from activities.claims import Claims
 from activities.command_steps import Commands
 from activities.contests import Contests
+from activities.disputes import Disputes
 from activities.housekeeping import Housekeeping
 from activities.in_kind import HelpInKind
 from activities.inspections import Inspections
@@ -51,6 +52,7 @@ from workflows.campaign import Campaign
 from workflows.chargeback import Chargeback
 from workflows.command import BulkCommand, Command
 from workflows.contest import Contest
+from workflows.dispute import Dispute
 from workflows.in_kind import InKind
 from workflows.inspection import Inspection
 from workflows.lot import Lot
@@ -80,6 +82,7 @@ from workflows.upkeep import (
 WORKFLOWS: Sequence[type] = (
     Sale,
     Return,
+    Dispute,
     Order,
     Contest,
     Tender,
@@ -165,6 +168,7 @@ def _of_paths(settings: Settings, database: Database, temporal: Client) -> _Acti
         sales.move,
         Orders(database).move,
         Returns(database, temporal, payout_at_once=at_once).move,
+        Disputes(database, temporal, settings.operator_policy, payout_at_once=at_once).move,
         Contests(database, temporal, payout_at_once=at_once).move,
         Tenders(database, temporal, payout_at_once=at_once).move,
         campaigns.move,

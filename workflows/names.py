@@ -74,6 +74,10 @@ def return_workflow_id(return_id: str) -> str:
     return f"return-{return_id}"
 
 
+def dispute_workflow_id(dispute_id: str) -> str:
+    return f"dispute-{dispute_id}"
+
+
 def in_kind_workflow_id(in_kind_id: str) -> str:
     return f"in-kind-{in_kind_id}"
 

@@ -9,7 +9,7 @@ from sqlalchemy import func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from db.queries import file_access, paths
-from db.tables import Path, PathMessage, Sale, User
+from db.tables import Dispute, Path, PathMessage, Sale, User
 from domain import contest, tender
 from domain.access import Action, Relation, allowed
 from domain.errors import InvalidInput, LimitReached
@@ -18,7 +18,7 @@ from domain.model import Message
 A_DAY = 200
 """How many messages one person may write in 24 hours."""
 _DAY = timedelta(days=1)
-_ANYBODY = frozenset({"sale", "lot"})
+_ANYBODY = frozenset({"sale", "lot", "return", "dispute"})
 """Kinds of paths of few people, who all know of each other."""
 _HIDDEN: dict[str, frozenset[str]] = {
     "tender": frozenset(tender.SEALED),
@@ -63,6 +63,10 @@ async def _opposite(session: AsyncSession, path: Path, user_id: str) -> str | No
     if path.kind == "sale":
         sale = await session.get_one(Sale, path.id)
         return sale.buyer_id if sale.seller_id == user_id else sale.seller_id
+    if path.kind == "dispute":
+        dispute = await session.get_one(Dispute, path.id)
+        mine = dispute.claimant_id == user_id
+        return dispute.respondent_id if mine else dispute.claimant_id
     return path.initiator_id if path.initiator_id != user_id else None
 
 

@@ -13,6 +13,7 @@ from db import campaign_counts, consents
 from db.queries import campaigns, match_calls, production
 from db.tables import (
     Bid,
+    Dispute,
     Entry,
     InKindAsk,
     InKindOffer,
@@ -64,6 +65,14 @@ _PARTS: dict[str, dict[Relation, Callable[[str, str], ColumnElement[bool]]]] = {
         ),
         Relation.SELLER: lambda path, user: exists().where(
             SaleReturn.id == path, SaleReturn.seller_id == user
+        ),
+    },
+    "dispute": {
+        Relation.CLAIMANT: lambda path, user: exists().where(
+            Dispute.id == path, Dispute.claimant_id == user
+        ),
+        Relation.RESPONDENT: lambda path, user: exists().where(
+            Dispute.id == path, Dispute.respondent_id == user
         ),
     },
     "order": {
@@ -137,8 +146,8 @@ _PARTS: dict[str, dict[Relation, Callable[[str, str], ColumnElement[bool]]]] = {
     },
 }
 """By kind of path: who takes part in it besides its initiator."""
-_OF_BUYERS = frozenset({"sale", "return"})
-"""Kinds whose initiator is their buyer."""
+_OF_SIDES = frozenset({"sale", "return", "dispute"})
+"""Kinds whose initiator is one of their two sides."""
 
 
 async def seen_by(session: AsyncSession, path_id: str, user_id: str) -> Seen | None:
@@ -160,7 +169,7 @@ async def seen_by(session: AsyncSession, path_id: str, user_id: str) -> Seen | N
             select(*(part(path_id, user_id).label(name) for name, part in parts.items()))
         )
         found = {name for name, is_one in zip(parts, answers.one(), strict=True) if is_one}
-    if kind not in _OF_BUYERS and initiator_id == user_id:
+    if kind not in _OF_SIDES and initiator_id == user_id:
         found.add(Relation.INITIATOR)
     return Seen(kind=kind, phase=phase, workflow_id=workflow_id, relations=frozenset(found))
 

@@ -27,6 +27,7 @@ from db.tables.contests import (
     LicenceSignature,
     Objection,
 )
+from db.tables.disputes import Dispute, DisputeEvidence
 from db.tables.files import File, FileGrant
 from db.tables.in_kind import InKindAsk, InKindOffer, InKindRecord
 from db.tables.inbox import IdempotencyRow, InboxRow
@@ -88,6 +89,8 @@ __all__ = [
     "Command",
     "CommandItem",
     "Contest",
+    "Dispute",
+    "DisputeEvidence",
     "Entry",
     "EntryRevision",
     "File",

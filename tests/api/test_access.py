@@ -34,6 +34,10 @@ EXPECTED = """
     return.answer            seller
     return.ship              buyer
     goodwill.give            seller
+    dispute.open             buyer seller initiator creator bidder backer approver asker maker broker requester
+    dispute.see              claimant respondent operator
+    dispute.take_part        claimant respondent
+    dispute.rule             operator
     order.place              member
     order.view               initiator operator
     order.cancel             initiator
@@ -127,8 +131,8 @@ EXPECTED = """
     case.see                 operator
     command.propose          operator
     command.approve          operator
-    message.write            buyer seller initiator creator bidder backer approver asker maker broker requester
-    message.see              buyer seller initiator creator bidder backer approver asker maker broker requester operator
+    message.write            buyer seller initiator creator bidder backer approver asker maker broker requester claimant respondent
+    message.see              buyer seller initiator creator bidder backer approver asker maker broker requester claimant respondent operator
     unwind.view              buyer seller initiator creator bidder backer approver asker maker broker requester operator
     payout.cancel            owner
     payout.decide            operator

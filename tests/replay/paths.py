@@ -15,6 +15,7 @@ from tests.stories.lots import decided as inspected
 from tests.stories.lots import inspection_of, nobody_inspects
 from tests.stories.money import people
 from tests.stories.operators import act, executed_bulk, operator, proposed
+from tests.stories.quarrels import Quarrel, talked
 from tests.stories.test_campaign import decline
 from tests.stories.test_contest_vote import decided as crowd_decided
 from tests.stories.test_contest_vote import vote, voting
@@ -25,6 +26,7 @@ from workflows.names import (
     account_workflow_id,
     bulk_workflow_id,
     command_workflow_id,
+    dispute_workflow_id,
     pledge_run_workflow_id,
     pledge_workflow_id,
     return_workflow_id,
@@ -173,6 +175,31 @@ async def returned_goods(house: House) -> Recorded:
     }
 
 
+async def disputed_sale(house: House) -> Recorded:
+    """A return that was refused, disputed, ruled on and appealed about; and a milestone that is divided by an offer."""
+    deal = await delivered(house)
+    back = await Back.received(deal)
+    await back.act("refuse", deal.seller)
+    case = await Quarrel.opened(house, deal.id, deal.buyer, deal.seller, return_id=back.id)
+    await case.to_ruling()
+    await case.ruled(7_000)
+    await case.act("appeal", deal.seller)
+    await case.let_pass(14 * DAY + 1)
+    await case.until("decided")
+    job = await Job.working(house, 30_000)
+    await talked(house, job.id, job.worker, to_id=job.tender["buyer_id"])
+    other = await Quarrel.opened(house, job.id, job.worker, job.buyer, milestone=1, to_payer=0)
+    await other.act("answer", job.buyer)
+    await other.act("offer", job.buyer, to_payer=5_000)
+    await other.let_pass(5 * DAY + 1)
+    await other.until("settled")
+    return {
+        "return_disputed": return_workflow_id(back.id),
+        "dispute_appealed": dispute_workflow_id(case.id),
+        "dispute_offered": dispute_workflow_id(other.id),
+    }
+
+
 async def stopped_campaign(house: House) -> Recorded:
     """Sent back and mended; one charge fails and is paid by hand; released in part; called off, with its story's runs."""
     fund = await Fund.submitted(house)
@@ -310,6 +337,7 @@ STORIES = (
     settled_match_call,
     claimed_in_kind,
     returned_goods,
+    disputed_sale,
     stopped_campaign,
     failed_campaign,
     taken_in_pledges,

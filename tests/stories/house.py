@@ -173,8 +173,12 @@ class House:
 
     async def runs(self, sale: Json) -> bool:
         """Whether the workflow that tells the sale's story is running."""
+        return await self.runs_workflow(self.story_of(sale))
+
+    async def runs_workflow(self, workflow_id: str) -> bool:
+        """Whether a workflow is running."""
         try:
-            described = await self.workflow(self.story_of(sale)).describe()
+            described = await self.workflow(workflow_id).describe()
         except RPCError as missing:
             if missing.status is RPCStatusCode.NOT_FOUND:
                 return False
