@@ -73,6 +73,31 @@ class ShownUnwind(Shown):
     who: list[ShownParty]
 
 
+class ShownEnd(Shown):
+    """Whether a path has closed."""
+
+    closed_at: str | None
+
+
+class ShownReturn(Shown):
+    """A return in an answer."""
+
+    id: str
+    phase: str
+    total: Amount
+    refunded: Amount
+
+
+class ShownDispute(Shown):
+    """A dispute in an answer."""
+
+    id: str
+    phase: str
+    amount: Amount
+    refunded: Amount
+    fee: Amount
+
+
 class ShownBalance(Shown):
     """What somebody and the platform owe each other."""
 

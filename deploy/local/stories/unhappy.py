@@ -1,4 +1,4 @@
-"""What goes wrong after all went well: an order of which one seller declines, and a bank that takes money back."""
+"""What goes wrong after all went well: sellers who decline, goods that go back, disputes, and banks that take money back."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from deploy.local.stories.stage import (
     Person,
     ShownBalance,
     ShownCart,
+    ShownDispute,
+    ShownEnd,
     ShownPayout,
+    ShownReturn,
     ShownSale,
     ShownUnwind,
     Stage,
@@ -74,13 +77,64 @@ def charged_back_after_the_payout(stage: Stage) -> None:
     stage.say("the next sale has paid it")
 
 
-def _sold(stage: Stage, maker: Person, buyer: Person) -> ShownSale:
+def sent_back(stage: Stage) -> None:
+    """A vase goes back without a reason; its price was in escrow, and everything else is as before."""
+    maker, buyer = stage.person("mei"), stage.person("lin")
+    sale = _handed_over(stage, maker, buyer)
+    body = {"reason": "no_reason", "lines": [{"line": 0}], "note": "It does not fit."}
+    back = buyer.post(f"/v1/sales/{sale.id}/returns", ShownReturn, body)
+    stage.say(f"lin sends a vase of {back.total.text} back within seven days; mei need not agree")
+    buyer.post(f"/v1/returns/{back.id}/ship", ShownReturn, {"note": "At the shop."})
+    done = maker.post(f"/v1/returns/{back.id}/accept", ShownReturn)
+    buyer.post(f"/v1/sales/{sale.id}/confirm", ShownSale)
+    stage.ended += [("The return", back.id), ("The vase that went back", sale.id)]
+    stage.say(f"mei accepts what came back: {done.refunded.text} go back to lin")
+    _until_closed(stage, buyer, sale)
+
+
+def ruled_seventy_to_thirty(stage: Stage) -> None:
+    """Buyer and maker do not agree; an operator rules 70 to 30, nobody appeals, and the side that lost pays the fee."""
+    maker, buyer, judge = stage.person("shan"), stage.person("wu"), stage.person("admin")
+    sale = _handed_over(stage, maker, buyer)
+    body = {"words": "The glaze is chipped."}
+    case = buyer.post(f"/v1/paths/{sale.id}/disputes", ShownDispute, body)
+    stage.say(f"wu disputes {case.amount.text}: only that stays in escrow")
+    maker.post(f"/v1/disputes/{case.id}/answer", ShownDispute, {"note": "It left whole."})
+    buyer.post(f"/v1/disputes/{case.id}/escalate", ShownDispute)
+    ruling = {"to_payer": 7_000, "note": "Chipped, but it can be used."}
+    judge.post(f"/v1/disputes/{case.id}/rule", ShownDispute, ruling)
+    stage.say("an operator rules: 70 % back to wu, 30 % to shan; either may appeal")
+    buyer.post(f"/v1/sales/{sale.id}/confirm", ShownSale)
+    done = stage.until(
+        lambda: buyer.get(f"/v1/disputes/{case.id}", ShownDispute),
+        lambda found: found.phase == "decided",
+        "nobody appeals",
+    )
+    stage.ended += [("The dispute", case.id), ("The vase that was disputed", sale.id)]
+    stage.say(f"{done.refunded.text} go back to wu; shan pays {done.fee.text} for the ruling")
+    _until_closed(stage, buyer, sale)
+
+
+def _until_closed(stage: Stage, person: Person, sale: ShownSale) -> None:
+    """The refund has arrived, and nothing is held for the sale any more."""
+    stage.until(
+        lambda: person.get(f"/v1/sales/{sale.id}", ShownEnd),
+        lambda found: found.closed_at is not None,
+        "the refund arrives",
+    )
+
+
+def _handed_over(stage: Stage, maker: Person, buyer: Person) -> ShownSale:
     lines = [{"listing_id": _vase(maker).id}]
     sale = buyer.post("/v1/sales", ShownSale, {"lines": lines, "delivery": "pickup"})
     stage.pay(sale)
     stage.until_phase(buyer, sale, "paid")
     maker.post(f"/v1/sales/{sale.id}/accept", ShownSale)
-    maker.post(f"/v1/sales/{sale.id}/ship", ShownSale)
+    return maker.post(f"/v1/sales/{sale.id}/ship", ShownSale)
+
+
+def _sold(stage: Stage, maker: Person, buyer: Person) -> ShownSale:
+    sale = _handed_over(stage, maker, buyer)
     return buyer.post(f"/v1/sales/{sale.id}/confirm", ShownSale)
 
 
@@ -101,5 +155,7 @@ def _id(person: Person) -> str:
 
 STORIES = (
     ("Unhappy: one of two sellers declines", one_of_two_declines),
+    ("Unhappy: a vase goes back", sent_back),
+    ("Unhappy: a dispute ruled 70 to 30", ruled_seventy_to_thirty),
     ("Unhappy: charged back after the payout", charged_back_after_the_payout),
 )
