@@ -41,10 +41,14 @@ def require_side(terms: DisputeTerms, course: Course, step: DisputeStep) -> None
                 raise WrongPhase("nothing is on offer", field="phase", accepted="an offer first")
             right, who = by in sides - {course.offer.by_id}, "the side that was offered it"
         case Event.RULED:
-            right, who = by not in sides, "an operator who is no side of it"
+            first = course.ruling.by_id if course.ruling else None
+            right, who = (
+                by not in sides | {first},
+                "an operator who is no side of it, nor proposed it",
+            )
         case Event.RULED_AGAIN:
             assert course.ruling is not None
-            right = by not in sides | {course.ruling.by_id}
+            right = by not in sides | {course.ruling.by_id, course.confirmed_by}
             who = "an operator who has not ruled before"
         case _:
             return
@@ -69,6 +73,9 @@ def keep(case: Case) -> str:
         case Event.ESCALATED:
             require_escalation(terms, course, case.step.at)
             return "A ruling is asked for"
+        case Event.RULED if course.ruling and course.ruling.to_payer == share:
+            case.course = course.model_copy(update={"confirmed_by": by})
+            return f"Confirmed: {in_words(terms.stake, course.ruling.to_payer)}"
         case Event.RULED:
             ruling = Ruling(by_id=by, to_payer=_required(share), reason=act.note)
             case.course = course.model_copy(update={"ruling": ruling})

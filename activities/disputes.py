@@ -47,7 +47,10 @@ from runtime.temporal_errors import domain_error_of
 
 _BANK_DECIDES = timedelta(days=1)
 """So long a dispute whose time is up waits for the payer's bank, again and again, before its money moves."""
-_CASES = {Phase.RULING: CaseKind.DISPUTE_RULING, Phase.APPEALED: CaseKind.DISPUTE_APPEAL}
+_CASES = {
+    CaseKind.DISPUTE_RULING: frozenset({Phase.RULING, Phase.PROPOSED}),
+    CaseKind.DISPUTE_APPEAL: frozenset({Phase.APPEALED}),
+}
 
 
 class Disputes:
@@ -201,12 +204,24 @@ class Disputes:
         case = Case(session, about, path, row, terms_of(row), course_of(row), step)
         if not _is_due(path, step):
             return standing_of(case, case.phase)
-        phase = next_phase(case.phase, step.event)
+        phase = next_phase(case.phase, step.event, confirmed=self._needs_no_other(case))
         require_side(case.terms, case.course, step)
         moves_money = phase in FINAL and phase is not Phase.WITHDRAWN
         if moves_money and await stakes.waits_for_bank(session, case.terms.stake):
             return wait_for_bank(case)
         return await self._settle(case, phase, keep(case))
+
+    def _needs_no_other(self, case: Case) -> bool:
+        """Whether this ruling stands by itself: about little money, or as another operator has proposed it."""
+        stake, proposed = case.terms.stake, case.course.ruling
+        if stake.amount <= self.operators.alone(stake.currency):
+            return True
+        act = case.step.act
+        return (
+            case.phase is Phase.PROPOSED
+            and proposed is not None
+            and (proposed.to_payer, proposed.by_id != act.user_id) == (act.to_payer, True)
+        )
 
     async def _settle(self, case: Case, phase: Phase, words: str) -> Standing:
         """Writes a transition down: money, phase, timers, operators' cases and events."""
@@ -243,12 +258,12 @@ class Disputes:
 
     async def _call_operators(self, case: Case, phase: Phase) -> None:
         """A case while operators have to rule."""
-        for in_phase, kind in _CASES.items():
-            if case.phase is in_phase and phase is not in_phase:
+        for kind, phases in _CASES.items():
+            if case.phase in phases and phase not in phases:
                 await end_case(
                     case.session, kind, case.row.id, case.step.event, by=case.step.act.user_id
                 )
-            if phase is in_phase and case.phase is not in_phase:
+            if phase in phases and case.phase not in phases:
                 stake = case.terms.stake
                 await open_case(
                     case.session,

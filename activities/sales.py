@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from temporalio import activity
@@ -12,13 +13,18 @@ from activities.gathering import gather_payouts
 from activities.transitions import advance, close_when_empty, happened, lock_path, timers
 from db import inbox, parcels, sale_rows
 from db.engine import Database
-from db.tables import Path, Payment, Sale
-from domain.errors import InvalidInput, NotFound, OutOfStock
+from db.tables import Chargeback, Path, Payment, Sale
+from domain.chargebacks import ChargebackState
+from domain.errors import InvalidInput, NotFound, OutOfStock, PathNotEmpty, WrongPhase
 from domain.ids import step_key
 from domain.money import format_money
 from domain.payments import PaymentState
 from domain.sale import FINAL, Event, Phase, SaleTerms, agree, deadlines, due_at, next_phase
 from domain.sale_messages import OpenSale, SaleStep, SaleStepDone
+from domain.sale_money import in_escrow
+
+_TAKES_ON = frozenset({Event.ACCEPTED, Event.SHIPPED, Event.HANDED_OVER})
+"""What a seller does who counts on the money."""
 
 
 class Sales:
@@ -110,6 +116,12 @@ class Sales:
     ) -> SaleStepDone:
         money = await sale_rows.money_of(session, sale, Phase(path.phase))
         phase = next_phase(Phase(path.phase), step.event)
+        if step.event in _TAKES_ON and not sum(in_escrow(terms, money)):
+            raise WrongPhase(
+                "the buyer's bank has taken the whole price back for good",
+                field="phase",
+                accepted="declining or cancelling",
+            )
         done = SaleStepDone(phase=phase, due_at=due_at(terms, phase, step.at))
         moved = terms.total
         match phase:
@@ -118,6 +130,7 @@ class Sales:
             case Phase.DELIVERED:
                 sale.delivered_at = step.at
             case Phase.COMPLETED:
+                await _require_no_open_chargeback(session, sale.id)
                 await stock.sell(session, sale.id)
                 moved = await settlement.release(session, sale, money, step.key)
                 sale.delivered_at = sale.delivered_at or step.at
@@ -164,6 +177,17 @@ def narrate(terms: SaleTerms, step: SaleStep, moved: int) -> str:
         Event.CONFIRMATION_LAPSED: f"No objection in time; {total} released",
     }.get(step.event, step.event.replace("_", " "))
     return f"{words}: {step.act.note}" if step.act.note else words
+
+
+async def _require_no_open_chargeback(session: AsyncSession, sale_id: str) -> None:
+    """Raises PathNotEmpty while the buyer's bank has money of the sale: what it has taken is not paid to the seller."""
+    found = await session.scalar(
+        select(Chargeback.reference).where(
+            Chargeback.path_id == sale_id, Chargeback.status == ChargebackState.OPEN
+        )
+    )
+    if found is not None:
+        raise PathNotEmpty(f"the buyer's bank has money of {sale_id} for the moment")
 
 
 async def sale_of(session: AsyncSession, sale_id: str) -> Sale:

@@ -18,6 +18,7 @@ from db.tables import Refund
 from domain.access import Action
 from domain.errors import NotFound, WrongPhase
 from domain.ids import PaymentId, RefundId
+from domain.payments import RefundState
 from workflows.names import refund_workflow_id
 from workflows.refund import Refund as RefundWorkflow
 
@@ -75,6 +76,11 @@ async def accept_balance(
     require_visible(Action.REFUND_ACCEPT, user.relations(buyer=row.payer_id), "refund")
 
     async def accept(update_id: str) -> RefundView:
+        now = (await _refund(services, refund_id)).status
+        if now in (RefundState.REQUESTED, RefundState.PENDING):
+            raise WrongPhase(
+                f"the refund is {now}", field="status", accepted=RefundState.REFUSED.value
+            )
         handle = services.temporal.get_workflow_handle(refund_workflow_id(refund_id))
         async with answered_within(services.settings.request_timeout_seconds):
             await handle.execute_update(RefundWorkflow.accept_balance, id=update_id)

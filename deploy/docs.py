@@ -73,7 +73,11 @@ def returns_section() -> str:
 
 def disputes_section() -> str:
     """The dispute's state diagram and its windows, as the code has them."""
-    arrows = [f"{old} --> {new}: {event}" for (old, event), new in disputes.TRANSITIONS.items()]
+    arrows = [
+        f"{old} --> {new}: {event}"
+        for (old, event), phases in disputes.TRANSITIONS.items()
+        for new in sorted(phases)
+    ]
     policy = DisputePolicy()
     return (
         diagram(disputes.Phase.OPEN, arrows, disputes.FINAL)

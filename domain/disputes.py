@@ -32,6 +32,8 @@ class Phase(StrEnum):
     """Both make offers."""
     RULING = "ruling"
     """Operators have to rule."""
+    PROPOSED = "proposed"
+    """A ruling about so much money that another operator has to confirm it."""
     RULED = "ruled"
     """Either side may appeal."""
     APPEALED = "appealed"
@@ -69,36 +71,40 @@ class Event(StrEnum):
 
 
 _P = Phase
-TRANSITIONS: dict[tuple[Phase, Event], Phase] = {
-    (_P.OPEN, Event.OPENED): _P.OPEN,
-    (_P.OPEN, Event.ANSWERED): _P.MEDIATION,
-    (_P.OPEN, Event.CONCEDED): _P.SETTLED,
-    (_P.OPEN, Event.ANSWER_LAPSED): _P.DECIDED,
-    (_P.OPEN, Event.WITHDRAWN): _P.WITHDRAWN,
-    (_P.MEDIATION, Event.CONCEDED): _P.SETTLED,
-    (_P.MEDIATION, Event.OFFERED): _P.MEDIATION,
-    (_P.MEDIATION, Event.OFFER_TAKEN): _P.SETTLED,
-    (_P.MEDIATION, Event.OFFER_REJECTED): _P.MEDIATION,
-    (_P.MEDIATION, Event.OFFER_LAPSED): _P.SETTLED,
-    (_P.MEDIATION, Event.ESCALATED): _P.RULING,
-    (_P.MEDIATION, Event.MEDIATION_LAPSED): _P.RULING,
-    (_P.MEDIATION, Event.WITHDRAWN): _P.WITHDRAWN,
-    (_P.RULING, Event.CONCEDED): _P.SETTLED,
-    (_P.RULING, Event.RULED): _P.RULED,
-    (_P.RULING, Event.TOTAL_LAPSED): _P.DECIDED,
-    (_P.RULING, Event.WITHDRAWN): _P.WITHDRAWN,
-    (_P.RULED, Event.APPEALED): _P.APPEALED,
-    (_P.RULED, Event.APPEAL_LAPSED): _P.DECIDED,
-    (_P.APPEALED, Event.RULED_AGAIN): _P.DECIDED,
-    (_P.APPEALED, Event.APPEAL_RULING_LAPSED): _P.DECIDED,
+TRANSITIONS: dict[tuple[Phase, Event], frozenset[Phase]] = {
+    (_P.OPEN, Event.OPENED): frozenset({_P.OPEN}),
+    (_P.OPEN, Event.ANSWERED): frozenset({_P.MEDIATION}),
+    (_P.OPEN, Event.CONCEDED): frozenset({_P.SETTLED}),
+    (_P.OPEN, Event.ANSWER_LAPSED): frozenset({_P.DECIDED}),
+    (_P.OPEN, Event.WITHDRAWN): frozenset({_P.WITHDRAWN}),
+    (_P.MEDIATION, Event.CONCEDED): frozenset({_P.SETTLED}),
+    (_P.MEDIATION, Event.OFFERED): frozenset({_P.MEDIATION}),
+    (_P.MEDIATION, Event.OFFER_TAKEN): frozenset({_P.SETTLED}),
+    (_P.MEDIATION, Event.OFFER_REJECTED): frozenset({_P.MEDIATION}),
+    (_P.MEDIATION, Event.OFFER_LAPSED): frozenset({_P.SETTLED}),
+    (_P.MEDIATION, Event.ESCALATED): frozenset({_P.RULING}),
+    (_P.MEDIATION, Event.MEDIATION_LAPSED): frozenset({_P.RULING}),
+    (_P.MEDIATION, Event.WITHDRAWN): frozenset({_P.WITHDRAWN}),
+    (_P.RULING, Event.CONCEDED): frozenset({_P.SETTLED}),
+    (_P.RULING, Event.RULED): frozenset({_P.RULED, _P.PROPOSED}),
+    (_P.RULING, Event.TOTAL_LAPSED): frozenset({_P.DECIDED}),
+    (_P.RULING, Event.WITHDRAWN): frozenset({_P.WITHDRAWN}),
+    (_P.PROPOSED, Event.RULED): frozenset({_P.RULED, _P.PROPOSED}),
+    (_P.PROPOSED, Event.CONCEDED): frozenset({_P.SETTLED}),
+    (_P.PROPOSED, Event.TOTAL_LAPSED): frozenset({_P.DECIDED}),
+    (_P.PROPOSED, Event.WITHDRAWN): frozenset({_P.WITHDRAWN}),
+    (_P.RULED, Event.APPEALED): frozenset({_P.APPEALED}),
+    (_P.RULED, Event.APPEAL_LAPSED): frozenset({_P.DECIDED}),
+    (_P.APPEALED, Event.RULED_AGAIN): frozenset({_P.DECIDED}),
+    (_P.APPEALED, Event.APPEAL_RULING_LAPSED): frozenset({_P.DECIDED}),
 }
 """The whole state machine; what is not in it cannot happen."""
 BY_RULING = frozenset({Event.APPEAL_LAPSED, Event.RULED_AGAIN, Event.APPEAL_RULING_LAPSED})
 """Ends for which the side that loses pays the arbitration fee."""
 
 
-def next_phase(phase: str, event: str) -> Phase:
-    """Where the event leads. Raises WrongPhase when it cannot happen in this phase."""
+def require_possible(phase: str, event: str) -> frozenset[Phase]:
+    """Where the event can lead from this phase. Raises WrongPhase when it cannot happen in it."""
     found = TRANSITIONS.get((Phase(phase), Event(event)))
     if found is None:
         possible = sorted(str(e) for p, e in TRANSITIONS if p == phase)
@@ -108,6 +114,15 @@ def next_phase(phase: str, event: str) -> Phase:
             accepted=", ".join(possible) or "nothing: the dispute has ended",
         )
     return found
+
+
+def next_phase(phase: str, event: str, *, confirmed: bool = True) -> Phase:
+    """Where the event leads; `confirmed`: a ruling needs no other operator. Raises WrongPhase."""
+    found = require_possible(phase, event)
+    if len(found) > 1:
+        return Phase.RULED if confirmed else Phase.PROPOSED
+    [only] = found
+    return only
 
 
 class StakeKind(StrEnum):
@@ -193,6 +208,8 @@ class Course(Message):
     """How many each side has made."""
     mediation_since: Instant | None = None
     ruling: Ruling | None = None
+    """Of the operator who ruled first, or last proposed; who has confirmed it is `confirmed_by`."""
+    confirmed_by: str | None = None
     appealed_by: str | None = None
     second: Ruling | None = None
     outcome: BasisPoints | None = None
@@ -348,7 +365,7 @@ def deadlines(
                 course.offer.to_payer,
             )
             return (reply, talk)
-        case Phase.RULING:
+        case Phase.RULING | Phase.PROPOSED:
             return (
                 timer(
                     "ruling",

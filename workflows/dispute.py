@@ -15,7 +15,7 @@ from temporalio.exceptions import ApplicationError
 with workflow.unsafe.imports_passed_through():
     from activities.disputes import Disputes
     from activities.options import MONEY
-    from domain.disputes import DisputeAct, DisputeStep, Event, OpenDispute, Phase, next_phase
+    from domain.disputes import DisputeAct, DisputeStep, Event, OpenDispute, Phase, require_possible
     from domain.errors import DomainError, WrongPhase
     from domain.path import Standing
     from workflows.following import uninterrupted
@@ -63,8 +63,8 @@ class Dispute(Story[DisputeAct]):
         await self.stay_in(Phase.MEDIATION)
 
     async def ruling(self) -> None:
-        """Operators rule; if they never do, the path's own rule decides."""
-        await self.stay_in(Phase.RULING)
+        """Operators rule, two of them about large amounts; if they never do, the path's own rule decides."""
+        await self.stay_in(Phase.RULING, Phase.PROPOSED)
 
     async def appeal(self) -> None:
         """Either side appeals in time and another operator rules, or the ruling stands."""
@@ -201,7 +201,7 @@ class Dispute(Story[DisputeAct]):
         )
 
     def allow(self, phase: str, event: str) -> None:
-        next_phase(phase, event)
+        require_possible(phase, event)
 
     def nobody(self, actor: str) -> DisputeAct:
         return DisputeAct(actor=actor)

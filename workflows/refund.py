@@ -10,13 +10,16 @@ from functools import partial
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
-    from activities.options import PROVIDER
+    from activities.options import CATCH_UP, PROVIDER
     from activities.refunds import Refunds
     from domain.cases import RefundCase
     from domain.errors import DomainError, WrongPhase
     from domain.money import format_money
     from domain.payments import FollowRefund, RefundOutcome, RefundState
     from workflows.following import Follower, in_words
+
+
+_NOT_ANSWERED = frozenset({RefundState.REQUESTED, RefundState.PENDING})
 
 
 @workflow.defn(name="Refund", failure_exception_types=[DomainError])
@@ -50,7 +53,16 @@ class Refund(Follower):
 
     @workflow.update
     async def accept_balance(self) -> RefundOutcome:
-        """The payer takes the money as balance instead of the refund that the provider refused."""
+        """The payer takes the money as balance instead of the refund that the provider refused.
+
+        The refusal shows in the books a moment before its news arrives here.
+        """
+        if self.state in _NOT_ANSWERED:
+            with suppress(TimeoutError):
+                await workflow.wait_condition(
+                    lambda: self.state not in _NOT_ANSWERED, timeout=CATCH_UP
+                )
+            self._require_state(RefundState.REFUSED)
         self.balance_accepted = True
         await workflow.wait_condition(lambda: self.state is not RefundState.REFUSED)
         self.balance_accepted = False
@@ -59,7 +71,8 @@ class Refund(Follower):
 
     @accept_balance.validator
     def _only_when_refused(self) -> None:
-        self._require_state(RefundState.REFUSED)
+        if self.state not in _NOT_ANSWERED:
+            self._require_state(RefundState.REFUSED)
 
     def _require_state(self, state: RefundState) -> None:
         """Raises WrongPhase unless the refund stands there."""

@@ -131,6 +131,29 @@ async def test_another_operator_rules_on_an_appeal(house: House) -> None:
     assert await house.payable(deal.seller) == SHARE
 
 
+async def test_two_operators_rule_on_a_large_amount(house: House) -> None:
+    deal = await delivered(house, price=200_000)
+    case = await quarrel(house, deal)
+    await case.to_ruling()
+    first = await case.ruled(10_000)
+    assert (await case.now())["phase"] == "proposed"
+    again = await case.try_to("rule", first, to_payer=10_000, note="Once more")
+    assert_problem(again, 403, "forbidden")
+    second = await case.ruled(5_000)
+    assert (await case.now())["phase"] == "proposed"
+    assert_problem(await case.try_to("rule", second, to_payer=5_000, note="Yes"), 403, "forbidden")
+    await case.ruled(5_000, by=first)
+    await case.act("appeal", case.claimant)
+    for judge in (first, second):
+        answer = await case.try_to("rule", judge, to_payer=0, note="No")
+        assert_problem(answer, 403, "forbidden")
+    await case.ruled(6_000)
+    await case.ended("decided", back=120_000, outcome=6_000)
+    await finish(deal)
+    # The sale was not complete yet: the seller had no balance to pay the fee of.
+    assert await house.payable(deal.seller) == 80_000 * 92 // 100
+
+
 async def test_an_appeal_nobody_rules_on_leaves_the_first_ruling(house: House) -> None:
     deal = await delivered(house)
     case = await quarrel(house, deal)
