@@ -41,6 +41,7 @@ from providers.registry import ProviderRegistry
 _LOST = "chargeback_lost"
 _STATES = {
     DisputeStatus.NEEDS_RESPONSE: ChargebackState.OPEN,
+    DisputeStatus.UNDER_REVIEW: ChargebackState.OPEN,
     DisputeStatus.WON: ChargebackState.WON,
     DisputeStatus.LOST: ChargebackState.LOST,
 }

@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import Annotated, Protocol
+
+from pydantic import ConfigDict, Field
 
 from domain.errors import ProviderMismatch
 from domain.model import Instant, Message
@@ -17,6 +19,10 @@ from domain.money import Currency, MinorUnits
 
 MAX_AT_ONCE = 100
 """Most references that one bulk read may name."""
+EVIDENCE_TEXT = 20_000
+"""Most characters of one part of the evidence in a dispute (Stripe)."""
+EVIDENCE_BYTES = 4_500_000
+"""Most that the files of one dispute may have together (Stripe)."""
 
 
 class ProviderUnavailable(Exception):
@@ -65,6 +71,8 @@ class DisputeStatus(StrEnum):
 
     NEEDS_RESPONSE = "needs_response"
     """The money has left our balance; evidence can be handed in."""
+    UNDER_REVIEW = "under_review"
+    """Our evidence is in; the bank has not decided."""
     WON = "won"
     LOST = "lost"
 
@@ -208,6 +216,34 @@ class ProviderDispute(Message):
     """Until when evidence counts."""
 
 
+class EvidenceSection(Message):
+    """One part of what we have to say in a dispute."""
+
+    name: Annotated[str, Field(min_length=1, max_length=100)]
+    text: Annotated[str, Field(max_length=EVIDENCE_TEXT)]
+
+
+class EvidenceFile(Message):
+    """A photo or document that speaks in a dispute."""
+
+    model_config = ConfigDict(frozen=True, ser_json_bytes="base64", val_json_bytes="base64")
+
+    name: Annotated[str, Field(min_length=1, max_length=255)]
+    media_type: str
+    size_bytes: Annotated[int, Field(ge=1)]
+    sha256: str
+    content: bytes | None = None
+    """None where all files together would be more than EVIDENCE_BYTES; we keep it under its SHA-256."""
+
+
+class DisputeEvidence(Message):
+    """What we hand in against a chargeback, once."""
+
+    statement: Annotated[str, Field(min_length=1, max_length=EVIDENCE_TEXT)]
+    sections: Annotated[tuple[EvidenceSection, ...], Field(max_length=20)] = ()
+    files: Annotated[tuple[EvidenceFile, ...], Field(max_length=100)] = ()
+
+
 class ProviderEvent(Message):
     """What a verified webhook says: that something happened to `subject`. Amounts in it are never trusted."""
 
@@ -336,6 +372,20 @@ class PaymentProvider(Protocol):
         ...
 
     async def get_dispute(self, reference: str) -> ProviderDispute: ...
+
+    async def submit_evidence(
+        self, reference: str, operation_id: str, evidence: DisputeEvidence
+    ) -> ProviderDispute:
+        """Hands in the evidence; the same operation and evidence again change nothing.
+
+        It is taken once: raises domain.errors.ProviderRefused for other evidence, after `due_by`, and once the bank
+        has decided.
+        """
+        ...
+
+    async def accept_dispute(self, reference: str, operation_id: str) -> ProviderDispute:
+        """Gives in: the chargeback is lost at once. Raises domain.errors.ProviderRefused once the bank has decided."""
+        ...
 
     async def statement(self, day: date) -> list[StatementLine]:
         """All movements booked on that UTC day, oldest first."""

@@ -17,6 +17,7 @@ from providers.base import (
     MAX_AT_ONCE,
     CardRequest,
     ChargeRequest,
+    DisputeEvidence,
     DisputeStatus,
     PaymentRequest,
     PayoutRequest,
@@ -66,7 +67,7 @@ class _Dispute(BaseModel):
     reference: str
     payment_reference: str
     subject: str
-    status: Literal["open", "won", "lost"]
+    status: Literal["open", "under_review", "won", "lost"]
     amount: MinorUnits
     fee: int
     currency: Currency
@@ -224,6 +225,31 @@ class SandboxProvider:
     async def get_dispute(self, reference: str) -> ProviderDispute:
         """The chargeback as it is now. Raises NotFound."""
         return (await self._get(f"/v1/disputes/{_segment(reference)}", _Dispute)).as_ours()
+
+    async def submit_evidence(
+        self, reference: str, operation_id: str, evidence: DisputeEvidence
+    ) -> ProviderDispute:
+        """Hands in the evidence; `operation_id` is the idempotency key. Raises NotFound."""
+        return await self._answer_dispute(reference, "evidence", operation_id, evidence)
+
+    async def accept_dispute(self, reference: str, operation_id: str) -> ProviderDispute:
+        """Gives in; `operation_id` is the idempotency key. Raises NotFound."""
+        return await self._answer_dispute(reference, "accept", operation_id, None)
+
+    async def _answer_dispute(
+        self, reference: str, how: str, operation_id: str, evidence: DisputeEvidence | None
+    ) -> ProviderDispute:
+        dispute = await self._ask(
+            "POST",
+            f"/v1/disputes/{_segment(reference)}/{how}",
+            _Dispute,
+            content=evidence.model_dump_json() if evidence else None,
+            headers={"Idempotency-Key": operation_id, "Content-Type": "application/json"},
+            missing=True,
+        )
+        if dispute.reference != reference:
+            raise _not_asked(dispute.reference)
+        return dispute.as_ours()
 
     async def statement(self, day: date) -> list[StatementLine]:
         """All movements booked on that UTC day, oldest first."""

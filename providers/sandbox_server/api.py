@@ -9,11 +9,13 @@ from fastapi import APIRouter, Depends, Query
 from fastapi.responses import Response
 from pydantic import BaseModel
 
-from providers.sandbox_server import booking, cards, payments, payouts, refunds
+from providers.sandbox_server import booking, cards, disputes, payments, payouts, refunds
 from providers.sandbox_server.lookup import Asked
 from providers.sandbox_server.records import (
     CardView,
+    Dispute,
     NewCard,
+    NewEvidence,
     NewPayment,
     NewPayout,
     NewRefund,
@@ -169,6 +171,28 @@ async def list_payouts(box: Running, asked: Asked) -> Response:
 async def get_payout(reference: str, box: Running) -> Response:
     """One payout."""
     return await answer(box, "read", (reference,), lambda tx: (payouts.get(tx, reference), False))
+
+
+@router.post("/disputes/{reference}/evidence", response_model=Dispute)
+async def hand_in_evidence(
+    reference: str, wish: NewEvidence, idempotency_key: IdempotencyKey, box: Running
+) -> Response:
+    """Answers a dispute, once and before `due_by`; the same key and body answer the same dispute."""
+
+    def act(tx: Tx) -> tuple[Dispute, bool]:
+        return disputes.hand_in(tx, idempotency_key, reference, wish), False
+
+    return await answer(box, "dispute", (reference,), act)
+
+
+@router.post("/disputes/{reference}/accept", response_model=Dispute)
+async def accept_dispute(reference: str, idempotency_key: IdempotencyKey, box: Running) -> Response:
+    """Gives in: the dispute is lost at once."""
+
+    def act(tx: Tx) -> tuple[Dispute, bool]:
+        return disputes.accept(tx, idempotency_key, reference), False
+
+    return await answer(box, "dispute", (reference,), act)
 
 
 @router.get("/balance")

@@ -16,6 +16,7 @@ EFFECTS: dict[Operation, tuple[Effect, ...]] = {
     "charge": (Effect.DECLINE, Effect.SETTLE_LATER, *_ANSWERS),
     "refund": (Effect.REFUND_REFUSED, Effect.REFUND_PENDING, *_ANSWERS),
     "payout": (Effect.PAYOUT_FAILED, Effect.PAYOUT_HOLD, Effect.PAYOUT_RETURNED, *_ANSWERS),
+    "dispute": _ANSWERS,
     "webhook": (Effect.DELAY, Effect.DUPLICATE, Effect.REORDER, Effect.DROP),
     "cancel": _ANSWERS,
     "read": _ANSWERS,

@@ -25,6 +25,7 @@ from providers.sandbox_server.records import (
     Delivery,
     Dispute,
     Endpoint,
+    Evidence,
     NewBehaviour,
     NewDispute,
     NewParcel,
@@ -113,6 +114,13 @@ async def get_dispute(reference: str, box: Running) -> Dispute:
     """One dispute."""
     with box.store.reading() as tx:
         return disputes.get(tx, reference)
+
+
+@router.get("/disputes/{reference}/evidence")
+async def get_evidence(reference: str, box: Running) -> Evidence:
+    """What was handed in to a dispute."""
+    with box.store.reading() as tx:
+        return disputes.evidence(tx, reference)
 
 
 @router.post("/disputes/{reference}/close")

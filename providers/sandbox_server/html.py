@@ -139,6 +139,11 @@ def soft(text: str) -> Html:
     return Html('<p class="soft">{}</p>').format(escape(text))
 
 
+def text_block(text: str) -> Html:
+    """Words as somebody wrote them, with their lines."""
+    return Html('<p class="text">{}</p>').format(text)
+
+
 def money(amount: int, currency: str) -> str:
     """The amount in the currency's own decimals: `CNY 1,234.50`. Unknown currencies get two."""
     decimals = 0 if currency in _NO_DECIMALS else 3 if currency in _THREE_DECIMALS else 2

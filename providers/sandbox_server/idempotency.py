@@ -6,19 +6,19 @@ import hashlib
 from typing import Literal
 
 from providers.sandbox_server.problems import Problem
-from providers.sandbox_server.records import NewCard, NewPayment, NewPayout, NewRefund
+from providers.sandbox_server.records import NewCard, NewEvidence, NewPayment, NewPayout, NewRefund
 from providers.sandbox_server.store import Tx
 
 _Kind = Literal["payments", "cards", "refunds", "payouts"]
-_New = NewPayment | NewCard | NewRefund | NewPayout
+_Made = NewPayment | NewCard | NewRefund | NewPayout
 
 
-def _fingerprint(body: _New) -> str:
+def _fingerprint(body: _Made | NewEvidence) -> str:
     # Without what was left out: a field that is new here must not change the fingerprints of stored keys.
     return hashlib.sha256(body.model_dump_json(exclude_none=True).encode()).hexdigest()
 
 
-def replayed(tx: Tx, kind: _Kind, key: str, body: _New) -> str | None:
+def replayed(tx: Tx, kind: _Kind, key: str, body: _Made) -> str | None:
     """The reference that this key already made, or None for a new request."""
     reference = _known(tx, kind, key, _fingerprint(body))
     if reference is None and tx.number(
@@ -28,7 +28,7 @@ def replayed(tx: Tx, kind: _Kind, key: str, body: _New) -> str | None:
     return reference
 
 
-def remember(tx: Tx, kind: _Kind, key: str, body: _New, reference: str) -> None:
+def remember(tx: Tx, kind: _Kind, key: str, body: _Made, reference: str) -> None:
     """Ties the key to what it made."""
     _keep(tx, kind, key, _fingerprint(body), reference)
 
@@ -41,6 +41,20 @@ def attempted(tx: Tx, key: str, payment_reference: str) -> bool:
 def remember_attempt(tx: Tx, key: str, payment_reference: str) -> None:
     """Ties the key to the payment it tried to charge."""
     _keep(tx, "retries", key, payment_reference, payment_reference)
+
+
+def handed_in(tx: Tx, key: str, dispute_reference: str, body: NewEvidence | None) -> bool:
+    """Whether this key has already answered that dispute: with the evidence, or given in without."""
+    return _known(tx, "disputes", key, _of_dispute(dispute_reference, body)) is not None
+
+
+def remember_handed_in(tx: Tx, key: str, dispute_reference: str, body: NewEvidence | None) -> None:
+    """Ties the key to the answer it gave."""
+    _keep(tx, "disputes", key, _of_dispute(dispute_reference, body), dispute_reference)
+
+
+def _of_dispute(reference: str, body: NewEvidence | None) -> str:
+    return f"{reference} {_fingerprint(body) if body else 'accepted'}"
 
 
 def _known(tx: Tx, operation: str, key: str, fingerprint: str) -> str | None:

@@ -8,16 +8,17 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import RedirectResponse, Response
 from pydantic import ValidationError
 
-from providers.sandbox_server import behaviours, events, hosted, parcels, payouts
+from providers.sandbox_server import behaviours, disputes, events, hosted, parcels, payouts
 from providers.sandbox_server.problems import Problem
 from providers.sandbox_server.records import (
     AdvancePayout,
     Body,
+    CloseDispute,
     NewBehaviour,
     NewParcel,
     NewScan,
 )
-from providers.sandbox_server.startpage import start_page
+from providers.sandbox_server.startpage import evidence_page, start_page
 from providers.sandbox_server.web import Running
 
 Model = TypeVar("Model", bound=Body)
@@ -79,6 +80,22 @@ async def move_payout(reference: str, fields: Fields, box: Running) -> Response:
     with box.store.transaction() as tx:
         payouts.advance(tx, reference, step)
     return _back()
+
+
+@router.post("/ui/disputes/{reference}")
+async def decide_dispute(reference: str, fields: Fields, box: Running) -> Response:
+    """Plays the payer's bank, also when it decides anew."""
+    verdict = _read(CloseDispute, {**fields, "anew": "true"})
+    with box.store.transaction() as tx:
+        disputes.close(tx, reference, verdict)
+    return _back()
+
+
+@router.get("/ui/disputes/{reference}")
+async def show_evidence(reference: str, box: Running) -> Response:
+    """What was handed in to a dispute."""
+    with box.store.reading() as tx:
+        return evidence_page(disputes.evidence(tx, reference))
 
 
 @router.post("/ui/deliveries/{delivery_id}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Literal
 
@@ -20,10 +20,12 @@ PaymentState = Literal["open", "captured", "canceled"]
 CardState = Literal["open", "saved", "canceled"]
 RefundState = Literal["pending", "succeeded", "refused"]
 PayoutState = Literal["in_transit", "paid", "failed", "returned"]
-DisputeState = Literal["open", "won", "lost"]
+DisputeState = Literal["open", "under_review", "won", "lost"]
 Channel = Literal["payments", "carrier"]
-EVIDENCE_TIME = timedelta(days=10)
-"""How long a bank waits for evidence in a dispute; the sandbox's never decides by itself."""
+EVIDENCE_SECONDS = 10 * 24 * 3_600
+"""How long a bank waits for evidence in a dispute when nothing else is said; the sandbox's never decides by itself."""
+EVIDENCE_BYTES = 4_500_000
+"""Most that the files of one dispute may have together."""
 
 
 class Body(BaseModel):
@@ -165,10 +167,47 @@ class NewDispute(Body):
     amount: Amount | None = None
     """The whole payment when left out."""
     reason: Text = "fraudulent"
+    due_seconds: Annotated[int, Field(ge=0, le=365 * 24 * 3_600)] = EVIDENCE_SECONDS
+    """How long evidence is taken."""
+    over: bool = False
+    """Whether the bank may take more than is left of the payment: costs, or another rate of exchange."""
 
 
 class CloseDispute(Body):
     won: bool
+    anew: bool = False
+    """Whether a bank that has decided before decides again."""
+
+
+class EvidenceSection(Body):
+    name: Annotated[str, StringConstraints(min_length=1, max_length=100)]
+    text: Annotated[str, StringConstraints(max_length=20_000)]
+
+
+class EvidenceFile(Body):
+    name: Annotated[str, StringConstraints(min_length=1, max_length=255)]
+    media_type: Annotated[str, StringConstraints(min_length=1, max_length=100)]
+    size_bytes: Annotated[int, Field(ge=1)]
+    sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+    content: str | None = None
+    """Base64 of the bytes; left out, only the digest is on file."""
+
+
+class NewEvidence(Body):
+    """Everything that speaks against a dispute; it is taken once."""
+
+    statement: Annotated[str, StringConstraints(min_length=1, max_length=20_000)]
+    sections: Annotated[tuple[EvidenceSection, ...], Field(max_length=20)] = ()
+    files: Annotated[tuple[EvidenceFile, ...], Field(max_length=100)] = ()
+
+
+class Evidence(Record):
+    """What was handed in to a dispute."""
+
+    dispute_reference: str
+    operation_id: str
+    received_at: datetime
+    evidence: NewEvidence
 
 
 class Dispute(Record):
@@ -182,11 +221,10 @@ class Dispute(Record):
     fee: int
     reason: str
     created_at: datetime
-
-    @computed_field
-    def due_by(self) -> datetime:
-        """Until when the bank would read evidence."""
-        return self.created_at + EVIDENCE_TIME
+    due_by: datetime
+    """Until when the bank reads evidence."""
+    accepted: bool
+    """Lost because it was given in."""
 
 
 class Movement(Record):
@@ -232,7 +270,9 @@ class Effect(StrEnum):
     DROP = "drop"
 
 
-Operation = Literal["payment", "card", "charge", "refund", "payout", "webhook", "cancel", "read"]
+Operation = Literal[
+    "payment", "card", "charge", "refund", "payout", "dispute", "webhook", "cancel", "read"
+]
 
 
 class NewBehaviour(Body):

@@ -91,5 +91,29 @@ CREATE INDEX movements_of_day ON movements (day);
 """
 """Saved cards and their charges; a share of events; and what a hundred thousand payments need to stay quick."""
 
-STEPS = (_FIRST, _CARDS)
+_EVIDENCE = """
+CREATE TABLE disputes_with_evidence (
+    id INTEGER PRIMARY KEY, reference TEXT NOT NULL UNIQUE,
+    payment_reference TEXT NOT NULL REFERENCES payments (reference),
+    operation_id TEXT NOT NULL, subject TEXT NOT NULL,
+    status TEXT NOT NULL CHECK (status IN ('open', 'under_review', 'won', 'lost')),
+    amount INTEGER NOT NULL CHECK (amount > 0), currency TEXT NOT NULL, fee INTEGER NOT NULL,
+    reason TEXT NOT NULL, created_at TEXT NOT NULL, due_by TEXT NOT NULL,
+    accepted INTEGER NOT NULL DEFAULT 0
+) STRICT;
+INSERT INTO disputes_with_evidence
+    SELECT id, reference, payment_reference, operation_id, subject, status, amount, currency, fee,
+        reason, created_at, strftime('%Y-%m-%dT%H:%M:%f', created_at, '+10 days') || '000+00:00', 0
+    FROM disputes;
+DROP TABLE disputes;
+ALTER TABLE disputes_with_evidence RENAME TO disputes;
+CREATE INDEX disputes_of_payment ON disputes (payment_reference);
+CREATE TABLE dispute_evidence (
+    dispute_reference TEXT PRIMARY KEY REFERENCES disputes (reference),
+    operation_id TEXT NOT NULL, body TEXT NOT NULL, received_at TEXT NOT NULL
+) STRICT;
+"""
+"""Evidence in disputes, and a last moment for it."""
+
+STEPS = (_FIRST, _CARDS, _EVIDENCE)
 """Step N brings a file from version N to version N + 1."""

@@ -10,6 +10,7 @@ from providers.sandbox_server import (
     behaviours,
     booking,
     cards,
+    disputes,
     events,
     parcels,
     payments,
@@ -28,10 +29,11 @@ from providers.sandbox_server.html import (
     page,
     soft,
     table,
+    text_block,
     text_field,
 )
 from providers.sandbox_server.lookup import Which
-from providers.sandbox_server.records import Delivery, Parcel, Payout
+from providers.sandbox_server.records import Delivery, Dispute, Evidence, Parcel, Payout
 from providers.sandbox_server.store import Tx
 from providers.sandbox_server.web import Sandbox
 
@@ -57,6 +59,7 @@ def start_page(box: Sandbox, tx: Tx) -> Response:
             _payments(box, tx),
             _cards(box, tx),
             _refunds(tx),
+            _disputes(tx),
             _payouts(tx),
             _parcels(tx),
             _deliveries(tx, f"{endpoint.url} · {endpoint.carrier_url}"),
@@ -155,6 +158,71 @@ def _refunds(tx: Tx) -> Html:
     ]
     heads = ["退款 Refund", "对象 Subject", "金额 Amount", "状态 State", "UTC"]
     return card("退款 Refunds", table(heads, rows))
+
+
+def _disputes(tx: Tx) -> Html:
+    rows = [
+        (
+            _link(f"/ui/disputes/{item.reference}", item.reference),
+            code(item.subject),
+            money(item.amount, item.currency),
+            item.reason,
+            f"{item.status} (accepted)" if item.accepted else item.status,
+            f"{item.due_by:%m-%d %H:%M:%S}",
+            _verdicts(item),
+        )
+        for item in disputes.listed(tx, None, _LATEST)
+    ]
+    heads = [
+        "拒付 Dispute",
+        "对象 Subject",
+        "金额 Amount",
+        "原因 Reason",
+        "状态 State",
+        "截止 Due",
+        "",
+    ]
+    return card("拒付 Disputes", table(heads, rows))
+
+
+def _verdicts(item: Dispute) -> Html:
+    return form(
+        f"/ui/disputes/{item.reference}",
+        "inline",
+        *[
+            button(label, name="won", value=won)
+            for label, won, status in (
+                ("胜诉 Won", "true", "won"),
+                ("败诉 Lost", "false", "lost"),
+            )
+            if status != item.status
+        ],
+    )
+
+
+def evidence_page(found: Evidence) -> Response:
+    """What was handed in to a dispute, as the payer's bank reads it."""
+    evidence = found.evidence
+    sections = [card(each.name, text_block(each.text)) for each in evidence.sections]
+    files = [
+        (
+            item.name,
+            item.media_type,
+            item.size_bytes,
+            code(item.sha256),
+            "是 Yes" if item.content else "否 No",
+        )
+        for item in evidence.files
+    ]
+    heads = ["文件 File", "类型 Type", "字节 Bytes", "SHA-256", "内容 Content"]
+    title = f"证据 Evidence {found.dispute_reference}"
+    body = [
+        Html("<h1>{}</h1>").format(title),
+        card("说明 Statement", text_block(evidence.statement)),
+        *sections,
+        card("文件 Files", table(heads, files)),
+    ]
+    return page(title, join(body))
 
 
 def _payouts(tx: Tx) -> Html:

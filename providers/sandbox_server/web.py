@@ -22,6 +22,7 @@ from providers.sandbox_server.problems import Problem, problem_response
 from providers.sandbox_server.records import (
     Card,
     CardView,
+    Dispute,
     Effect,
     Operation,
     Payment,
@@ -76,8 +77,14 @@ require_api_key = _ApiKey(scheme_name="ApiKey")
 
 IdempotencyKey = Annotated[str, Header(pattern=r"^[\x21-\x7e]{1,255}$")]
 
-Item = Payment | Card | Refund | Payout
-_TABLES = {"spay": "payments", "scrd": "cards", "sref": "refunds", "spyo": "payouts"}
+Item = Payment | Card | Refund | Payout | Dispute
+_TABLES = {
+    "spay": "payments",
+    "scrd": "cards",
+    "sref": "refunds",
+    "spyo": "payouts",
+    "sdsp": "disputes",
+}
 
 
 def _all_names(tx: Tx, names: Iterable[str]) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from providers.base import (
     CardRequest,
     CardStatus,
     ChargeRequest,
+    DisputeEvidence,
     PaymentRequest,
     PaymentStatus,
     PayoutRequest,
@@ -208,6 +209,16 @@ class InstantProvider:
 
     async def get_dispute(self, reference: str) -> ProviderDispute:
         """Not needed by anybody who measures."""
+        return _never()
+
+    async def submit_evidence(
+        self, reference: str, operation_id: str, evidence: DisputeEvidence
+    ) -> ProviderDispute:
+        """Not needed either."""
+        return _never()
+
+    async def accept_dispute(self, reference: str, operation_id: str) -> ProviderDispute:
+        """Not needed either."""
         return _never()
 
     async def statement(self, day: date) -> list[StatementLine]:

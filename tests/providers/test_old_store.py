@@ -68,6 +68,7 @@ async def test_a_file_of_version_1_keeps_its_data(make_box: MakeBox, tmp_path: P
             assert refund.status is RefundStatus.SUCCEEDED
             [dispute] = await box.client.list_disputes(captured.reference)
             assert dispute.status is DisputeStatus.NEEDS_RESPONSE
+            assert dispute.due_by is not None and dispute.due_by.date() == date(2026, 3, 11)
             opened = await box.client.create_payment(payment_request("open", 5_000))
             assert opened.decline_reason == "card_declined"
             payout = await box.client.find_payout("payout-pyo_1/create")
