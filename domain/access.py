@@ -178,6 +178,7 @@ class Action(StrEnum):
     MESSAGE_WRITE = "message.write"
     MESSAGE_SEE = "message.see"
     UNWIND_VIEW = "unwind.view"
+    RECONCILE_SEE = "reconcile.see"
     CASE_SEE = "case.see"
     COMMAND_PROPOSE = "command.propose"
     COMMAND_APPROVE = "command.approve"
@@ -318,6 +319,7 @@ POLICY: dict[Action, frozenset[Relation]] = {
     Action.MESSAGE_WRITE: _PARTIES | _SIDES,
     Action.MESSAGE_SEE: _PARTIES | _SIDES | {_OP},
     Action.UNWIND_VIEW: _PARTIES | {_BACK, _OP},
+    Action.RECONCILE_SEE: frozenset({_OP}),
     Action.CASE_SEE: frozenset({_OP}),
     Action.COMMAND_PROPOSE: frozenset({_OP}),
     Action.COMMAND_APPROVE: frozenset({_OP}),

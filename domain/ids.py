@@ -44,6 +44,7 @@ OrderId = Annotated[str, _pattern("ord")]
 ReturnId = Annotated[str, _pattern("rtn")]
 DisputeId = Annotated[str, _pattern("dsp")]
 MessageId = Annotated[str, _pattern("msg")]
+DifferenceId = Annotated[str, _pattern("dif")]
 CaseId = Annotated[str, _pattern("cas")]
 CommandId = Annotated[str, _pattern("cmd")]
 PathId = Annotated[

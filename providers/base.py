@@ -259,6 +259,9 @@ class ProviderEvent(Message):
 class StatementLine(Message):
     """One movement on our balance at the provider."""
 
+    line_id: str
+    """The provider's name of the line: the same line read twice has the same one."""
+
     reference: str
     kind: str
     """`payment`, `fee`, `refund`, `payout`, `payout_return`, `dispute`, `dispute_fee`, …"""
@@ -267,6 +270,16 @@ class StatementLine(Message):
     """Signed minor units: positive came in, negative went out."""
     currency: Currency
     booked_at: Instant
+
+
+class Statement(Message):
+    """One UTC day on our balance at the provider."""
+
+    lines: tuple[StatementLine, ...]
+    opening: dict[Currency, int]
+    """Minor units by currency when the day began."""
+    closing: dict[Currency, int]
+    """When it ended."""
 
 
 def is_same(
@@ -387,8 +400,8 @@ class PaymentProvider(Protocol):
         """Gives in: the chargeback is lost at once. Raises domain.errors.ProviderRefused once the bank has decided."""
         ...
 
-    async def statement(self, day: date) -> list[StatementLine]:
-        """All movements booked on that UTC day, oldest first."""
+    async def statement(self, day: date) -> Statement:
+        """All movements booked on that UTC day, oldest first, and the balances around it."""
         ...
 
     def verify_webhook(

@@ -29,6 +29,7 @@ from providers.base import (
     ProviderRefund,
     ProviderUnavailable,
     RefundRequest,
+    Statement,
     StatementLine,
 )
 from providers.lanes import Lanes
@@ -84,8 +85,31 @@ class _Disputes(BaseModel):
     data: list[_Dispute]
 
 
+class _Movement(BaseModel):
+    id: int
+    reference: str
+    kind: str
+    subject: str
+    amount: int
+    currency: str
+    booked_at: datetime
+
+    def as_ours(self) -> StatementLine:
+        return StatementLine(
+            line_id=str(self.id),
+            reference=self.reference,
+            kind=self.kind,
+            subject=self.subject,
+            amount=self.amount,
+            currency=self.currency,
+            booked_at=self.booked_at,
+        )
+
+
 class _StatementPage(BaseModel):
-    lines: list[StatementLine]
+    lines: list[_Movement]
+    opening: dict[str, int]
+    closing: dict[str, int]
     next_after: int | None
 
 
@@ -251,16 +275,16 @@ class SandboxProvider:
             raise _not_asked(dispute.reference)
         return dispute.as_ours()
 
-    async def statement(self, day: date) -> list[StatementLine]:
-        """All movements booked on that UTC day, oldest first."""
+    async def statement(self, day: date) -> Statement:
+        """All movements booked on that UTC day, oldest first, and the balances around it."""
         lines: list[StatementLine] = []
         after = 0
         while True:
             path = f"/v1/statements/{day.isoformat()}"
             page = await self._get(path, _StatementPage, {"after": str(after)})
-            lines.extend(page.lines)
+            lines.extend(each.as_ours() for each in page.lines)
             if page.next_after is None:
-                return lines
+                return Statement(lines=tuple(lines), opening=page.opening, closing=page.closing)
             if page.next_after <= after:
                 raise ProviderUnavailable("sandbox: the statement does not go on")
             after = page.next_after

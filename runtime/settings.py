@@ -28,6 +28,7 @@ from domain.policy import (
     TenderPolicy,
 )
 from domain.production_policy import ProductionPolicy
+from domain.reconciliation import ReconcilePolicy
 from domain.return_policy import ReturnPolicy
 
 Port = Annotated[int, Field(ge=1, le=65_535)]
@@ -156,6 +157,7 @@ class Settings(BaseSettings):
     chargeback_policy: ChargebackPolicy = ChargebackPolicy()
     operator_policy: OperatorPolicy = OperatorPolicy()
     tax_policy: TaxPolicy = TaxPolicy()
+    reconcile_policy: ReconcilePolicy = ReconcilePolicy()
 
     graceful_shutdown_seconds: Annotated[int, Field(ge=0, le=600)] = 10
     """How long a worker that stops lets running activities finish."""

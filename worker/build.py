@@ -33,6 +33,7 @@ from activities.pledge_intake import PledgeIntakes
 from activities.pledge_runs import PledgeRuns
 from activities.productions import Productions
 from activities.proofs import Proofs
+from activities.reconciliation import Reconciliation
 from activities.redelivery import Redelivery
 from activities.refunds import Refunds
 from activities.returns import Returns
@@ -64,6 +65,7 @@ from workflows.pledge import Pledge
 from workflows.pledge_run import PledgeRun
 from workflows.preview import Preview
 from workflows.production import Production
+from workflows.reconciliation import Reconcile
 from workflows.records import PublishProofs, WriteDownQuarters
 from workflows.refund import Refund
 from workflows.returns import Return
@@ -111,6 +113,7 @@ WORKFLOWS: Sequence[type] = (
     SendNotices,
     Preview,
     FindStuck,
+    Reconcile,
     PublishProofs,
     WriteDownQuarters,
 )
@@ -148,7 +151,7 @@ def activities(
         *_of_money(settings, database, providers),
         *_of_pledges(settings, database, temporal, providers),
         *_of_operators(database, temporal),
-        *_of_upkeep(settings, database, temporal),
+        *_of_upkeep(settings, database, temporal, providers),
     ]
 
 
@@ -228,7 +231,12 @@ def _of_operators(database: Database, temporal: Client) -> _Activities:
     ]
 
 
-def _of_upkeep(settings: Settings, database: Database, temporal: Client) -> _Activities:
+def _of_upkeep(
+    settings: Settings, database: Database, temporal: Client, providers: ProviderRegistry
+) -> _Activities:
+    reconciliation = Reconciliation(
+        database, providers, settings.reconcile_policy, settings.operator_policy
+    )
     finder = StuckFinder(database, temporal, settings.temporal_task_queue, settings.operator_policy)
     return [
         Redelivery(database, temporal, settings).redeliver,
@@ -237,6 +245,9 @@ def _of_upkeep(settings: Settings, database: Database, temporal: Client) -> _Act
         Notices(database, settings, notice_port(settings)).send,
         Proofs(database).publish,
         Tax(database, settings.tax_policy).write_down,
+        reconciliation.whom,
+        reconciliation.read,
+        reconciliation.compare,
     ]
 
 

@@ -25,11 +25,14 @@ from temporalio.client import (
 )
 
 from activities.gathering import payout_schedule
+from domain.model import Message
 from domain.payments import DuePage
+from domain.reconciliation import ReconcileRun
 from runtime import search_attributes
 from runtime.leaving import leave
 from runtime.settings import Settings, settings
 from runtime.temporal import connect
+from workflows.reconciliation import Reconcile
 from workflows.records import PublishProofs, WriteDownQuarters
 from workflows.upkeep import (
     FindStuck,
@@ -80,7 +83,7 @@ class Recurring(NamedTuple):
     """The workflow's id, after that of the task queue."""
     summary: str
     every_seconds: int
-    page: DuePage | None = None
+    page: Message | None = None
 
 
 def recurring(settings: Settings) -> tuple[Recurring, ...]:
@@ -136,6 +139,14 @@ def recurring(settings: Settings) -> tuple[Recurring, ...]:
             "find-stuck",
             "Look for what is stuck",
             settings.stuck_every_seconds,
+        ),
+        Recurring(
+            f"{queue}-reconcile",
+            Reconcile,
+            "reconcile",
+            "Compare the books with the statements of payment companies",
+            _DAY_SECONDS,
+            ReconcileRun(),
         ),
         Recurring(
             f"{queue}-quarters",

@@ -56,6 +56,7 @@ from db.tables.production import (
     NoticeWish,
     ProductionOrder,
 )
+from db.tables.reconciliation import BookDifference, StatementDay, StatementRow
 from db.tables.records import PathProof, TaxProfileRow, TaxQuarter
 from db.tables.returns import SaleReturn
 from db.tables.sales import Listing, Reservation, Sale
@@ -76,6 +77,7 @@ __all__ = [
     "Base",
     "Bid",
     "BidRevision",
+    "BookDifference",
     "BrokerConsent",
     "Campaign",
     "CampaignItem",
@@ -144,6 +146,8 @@ __all__ = [
     "SaleReturn",
     "SavedCard",
     "SelfDealingRefusal",
+    "StatementDay",
+    "StatementRow",
     "Submission",
     "TaxProfileRow",
     "TaxQuarter",

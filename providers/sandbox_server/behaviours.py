@@ -18,6 +18,17 @@ EFFECTS: dict[Operation, tuple[Effect, ...]] = {
     "payout": (Effect.PAYOUT_FAILED, Effect.PAYOUT_HOLD, Effect.PAYOUT_RETURNED, *_ANSWERS),
     "dispute": _ANSWERS,
     "webhook": (Effect.DELAY, Effect.DUPLICATE, Effect.REORDER, Effect.DROP),
+    "statement": (
+        Effect.LINE_MISSING,
+        Effect.LINE_DOUBLED,
+        Effect.LINE_AMOUNT,
+        Effect.LINE_CURRENCY,
+        Effect.LINE_SIGN,
+        Effect.LINE_KIND,
+        Effect.LINE_SUBJECT,
+        Effect.LINE_LATE,
+        Effect.BALANCE_OFF,
+    ),
     "cancel": _ANSWERS,
     "read": _ANSWERS,
 }
@@ -91,6 +102,12 @@ def take_for_event(
         if int.from_bytes(roll) % 100 < found.percent:
             return _used(tx, found)
     return None
+
+
+def take_for_line(tx: Tx, effect: Effect, names: tuple[str, ...], kind: str) -> Behaviour | None:
+    """Like `take` for a line of the statement, leaving aside the switches for other kinds of lines."""
+    found = _matching(tx, "statement", effect, names, kind)
+    return _used(tx, found[0]) if found else None
 
 
 def _matching(

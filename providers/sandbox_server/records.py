@@ -268,10 +268,28 @@ class Effect(StrEnum):
     DUPLICATE = "duplicate"
     REORDER = "reorder"
     DROP = "drop"
+    LINE_MISSING = "line_missing"
+    LINE_DOUBLED = "line_doubled"
+    LINE_AMOUNT = "line_amount"
+    LINE_CURRENCY = "line_currency"
+    LINE_SIGN = "line_sign"
+    LINE_KIND = "line_kind"
+    LINE_SUBJECT = "line_subject"
+    LINE_LATE = "line_late"
+    BALANCE_OFF = "balance_off"
 
 
 Operation = Literal[
-    "payment", "card", "charge", "refund", "payout", "dispute", "webhook", "cancel", "read"
+    "payment",
+    "card",
+    "charge",
+    "refund",
+    "payout",
+    "dispute",
+    "webhook",
+    "cancel",
+    "read",
+    "statement",
 ]
 
 
@@ -284,7 +302,7 @@ class NewBehaviour(Body):
     subject: Token | None = None
     """A subject, operation id, reference or tracking number."""
     event: Token | None = None
-    """For webhooks: only this event type, such as `payment.captured`."""
+    """For webhooks: only this event type, such as `payment.captured`; for statements: only this kind of line."""
     percent: Annotated[int, Field(ge=1, le=100)] = 100
     """For webhooks: how many in a hundred matching events it applies to; the others do not use it up."""
     seconds: Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)] = 0

@@ -128,6 +128,7 @@ EXPECTED = """
     inspection.decide        inspector
     series.resume            member
     consent.give             member
+    reconcile.see            operator
     case.see                 operator
     command.propose          operator
     command.approve          operator

@@ -23,7 +23,7 @@ from providers.base import (
     ProviderRefund,
     RefundRequest,
     RefundStatus,
-    StatementLine,
+    Statement,
 )
 
 _Made = TypeVar("_Made", ProviderPayment, ProviderCard, ProviderRefund)
@@ -221,9 +221,9 @@ class InstantProvider:
         """Not needed either."""
         return _never()
 
-    async def statement(self, day: date) -> list[StatementLine]:
+    async def statement(self, day: date) -> Statement:
         """Empty."""
-        return []
+        return Statement(lines=(), opening={}, closing={})
 
     def verify_webhook(
         self, headers: Mapping[str, str], body: bytes, now: datetime

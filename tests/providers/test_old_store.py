@@ -75,7 +75,7 @@ async def test_a_file_of_version_1_keeps_its_data(make_box: MakeBox, tmp_path: P
             assert payout is not None and payout.amount == 2_000
             assert await box.balance() == 10_000 - 60 - 1_500 - 2_000 - 1_000 - 1_500
 
-            first = await box.client.statement(date(2026, 2, 28))
+            first = (await box.client.statement(date(2026, 2, 28))).lines
             assert [line.amount for line in first] == [10_000, -60]
             page = (await box.control.get("/v1/statements/2026-03-01")).json()
             assert (page["opening"], page["closing"]) == ({"CNY": 9_940}, {"CNY": 3_940})

@@ -206,8 +206,8 @@ async def test_statement_adds_up_to_the_balance(make_box: MakeBox) -> None:
         dispute = await box.command(f"/v1/payments/{payment.reference}/dispute", amount=500)
         await box.command(f"/v1/disputes/{dispute['reference']}/close", won=True)
 
-        first = await box.client.statement(datetime(2026, 3, 1, tzinfo=UTC).date())
-        second = await box.client.statement(datetime(2026, 3, 2, tzinfo=UTC).date())
+        first = (await box.client.statement(datetime(2026, 3, 1, tzinfo=UTC).date())).lines
+        second = (await box.client.statement(datetime(2026, 3, 2, tzinfo=UTC).date())).lines
         assert [(line.kind, line.amount, line.currency) for line in first] == [
             ("payment", 10_000, "CNY"),
             ("fee", -60, "CNY"),
@@ -236,7 +236,7 @@ async def test_a_long_statement_comes_in_pages(box: Box, monkeypatch: pytest.Mon
     monkeypatch.setattr("providers.sandbox_server.booking.PAGE", 3)
     for _ in range(4):
         await box.paid(1_000)
-    lines = await box.client.statement(today().date())
+    lines = (await box.client.statement(today().date())).lines
     assert len(lines) == 8
     assert sum(line.amount for line in lines) == await box.balance()
 
