@@ -16,7 +16,7 @@ from db.command_rows import REFUNDABLE
 from db.tables import Chargeback, Path, Payment, Refund, Sale
 from domain import accounts, postings, postings_back
 from domain.cases import RefundCase
-from domain.chargebacks import ChargebackState
+from domain.chargebacks import UNDECIDED, ChargebackState
 from domain.commands import Bearer, Executed, ExtendDeadline, RefundPath, Tell, can_extend
 from domain.errors import HoldTooLong, InvalidInput, RefundTooLarge, TooLate, WrongPhase
 from domain.ids import new_id, step_key
@@ -167,7 +167,7 @@ async def _payment_with(session: AsyncSession, path_id: str, amount: int) -> Pay
 async def _require_no_open_chargeback(session: AsyncSession, path_id: str) -> None:
     found = await session.scalar(
         select(Chargeback.id)
-        .where(Chargeback.path_id == path_id, Chargeback.status == ChargebackState.OPEN)
+        .where(Chargeback.path_id == path_id, Chargeback.status.in_(UNDECIDED))
         .limit(1)
     )
     if found is not None:

@@ -27,6 +27,7 @@ from db.tables.contests import (
     LicenceSignature,
     Objection,
 )
+from db.tables.evidence import EvidenceNote, EvidencePackRow
 from db.tables.files import File, FileGrant
 from db.tables.in_kind import InKindAsk, InKindOffer, InKindRecord
 from db.tables.inbox import IdempotencyRow, InboxRow
@@ -89,6 +90,8 @@ __all__ = [
     "Contest",
     "Entry",
     "EntryRevision",
+    "EvidenceNote",
+    "EvidencePackRow",
     "File",
     "FileGrant",
     "HandOver",
