@@ -15,9 +15,11 @@ from activities.transitions import advance, close_when_empty, happened, lock_pat
 from db import inbox
 from db.case_rows import end_case, open_case
 from db.engine import Database
+from db.queries import evidence
 from db.tables import Chargeback, Path, PathEvent, Payment
 from domain import postings
 from domain.chargebacks import (
+    UNDECIDED,
     ChargebackNews,
     ChargebacksSeen,
     ChargebackState,
@@ -28,6 +30,7 @@ from domain.chargebacks import (
 )
 from domain.deadlines import postponed
 from domain.errors import NotFound, ProviderMismatch
+from domain.evidence import PackOf
 from domain.ids import new_id
 from domain.money import Money, format_money
 from domain.operator_cases import CaseKind
@@ -41,10 +44,12 @@ from providers.registry import ProviderRegistry
 _LOST = "chargeback_lost"
 _STATES = {
     DisputeStatus.NEEDS_RESPONSE: ChargebackState.OPEN,
-    DisputeStatus.UNDER_REVIEW: ChargebackState.OPEN,
+    DisputeStatus.UNDER_REVIEW: ChargebackState.UNDER_REVIEW,
     DisputeStatus.WON: ChargebackState.WON,
     DisputeStatus.LOST: ChargebackState.LOST,
 }
+_FAR = (ChargebackState.OPEN, ChargebackState.UNDER_REVIEW)
+"""How far an answer has got; news that comes late does not lead back."""
 
 
 class Chargebacks:
@@ -109,7 +114,12 @@ class Chargebacks:
             path = await lock_path(session, payment.path_id)
             row = await session.get_one(Chargeback, row.id)
             payment = await session.get_one(Payment, payment.id)
-            if row.status != ChargebackState.OPEN:
+            if row.status not in UNDECIDED:
+                return
+            if _STATES[theirs.status] in UNDECIDED:
+                row.status = max(
+                    ChargebackState(row.status), _STATES[theirs.status], key=_FAR.index
+                )
                 return
             row.status = _STATES[theirs.status]
             row.ended_at = request.at
@@ -130,6 +140,7 @@ async def _open(
         id=new_id("cbk"),
         payment_id=payment.id,
         path_id=path.id,
+        payer_id=payment.payer_id,
         provider=payment.provider,
         reference=theirs.reference,
         amount=theirs.amount,
@@ -267,7 +278,7 @@ async def _held_up(session: AsyncSession, path: Path, row: Chargeback) -> bool:
         select(Chargeback.id)
         .where(
             Chargeback.path_id == path.id,
-            Chargeback.status == ChargebackState.OPEN,
+            Chargeback.status.in_(UNDECIDED),
             Chargeback.id != row.id,
         )
         .limit(1)
@@ -327,19 +338,24 @@ async def _seen(session: AsyncSession, payment: Payment, story: str) -> Chargeba
     ).all()
     news = [(event, ChargebackNews.model_validate(event.data["news"])) for event in events]
     return ChargebacksSeen(
-        open=tuple(_as_open(row) for row in rows if row.status == ChargebackState.OPEN),
+        open=tuple([await _as_open(session, row) for row in rows if row.status in UNDECIDED]),
         stuck=() if _has_ended(path) else tuple(each.stuck for _, each in news if each.stuck),
         news=tuple(each for event, each in news if event.data["story"] == story),
     )
 
 
-def _as_open(row: Chargeback) -> OpenChargeback:
+async def _as_open(session: AsyncSession, row: Chargeback) -> OpenChargeback:
+    pack = await evidence.newest(session, PackOf.CHARGEBACK, row.id)
+    answered = pack is not None and (pack.submitted_at is not None or pack.refused is not None)
     return OpenChargeback(
         chargeback_id=row.id,
         reference=row.reference,
         amount=row.amount,
         currency=row.currency,
         due_by=row.due_by,
+        answered=answered
+        or row.accepted_at is not None
+        or row.status == ChargebackState.UNDER_REVIEW,
     )
 
 
@@ -375,7 +391,7 @@ def _require_agreement(row: Chargeback, payment: Payment, theirs: ProviderDisput
             f"{theirs.reference} is {theirs.amount} {theirs.currency} for {theirs.subject}; "
             f"expected {row.amount} {payment.currency} for {payment.id}"
         )
-    if row.status not in (ChargebackState.OPEN, _STATES[theirs.status]):
+    if row.status not in (*UNDECIDED, _STATES[theirs.status]):
         raise ProviderMismatch(
             f"{theirs.reference} is {row.status} here and {theirs.status} at the provider"
         )

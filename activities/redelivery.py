@@ -17,7 +17,7 @@ from db import inbox
 from db.engine import Database
 from db.tables import Chargeback, InboxRow, Path, Payment, Payout, Refund
 from db.wakeups import wake_about, wakeup_for
-from domain.chargebacks import ChargebackState
+from domain.chargebacks import UNDECIDED
 from domain.payments import PaymentState, PayoutState, Redelivered, RefundState
 from runtime.settings import Settings
 from runtime.temporal import Tell, Wake, send
@@ -113,7 +113,7 @@ class Redelivery:
             _comes_round(Payout.ended_at, _DAILY, period),
         )
         undecided = select(Chargeback.id).where(
-            Chargeback.status == ChargebackState.OPEN,
+            Chargeback.status.in_(UNDECIDED),
             _comes_round(Chargeback.opened_at, _DAILY, period),
         )
         unfinished = (unfinished_refunds, unfinished_payouts, undecided)

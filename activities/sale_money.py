@@ -20,7 +20,7 @@ from db import sale_rows
 from db.tables import Chargeback, Path, Payment, Refund, Sale
 from domain import accounts, postings, postings_back
 from domain.cases import RefundCase
-from domain.chargebacks import ChargebackState
+from domain.chargebacks import UNDECIDED
 from domain.errors import RefundTooLarge, WrongPhase
 from domain.ids import new_id, step_key
 from domain.money import format_money
@@ -258,7 +258,7 @@ async def bank_has_money(session: AsyncSession, sale: Sale) -> bool:
         select(Chargeback.id)
         .where(
             Chargeback.path_id.in_([sale.id, sale.order_id]),
-            Chargeback.status == ChargebackState.OPEN,
+            Chargeback.status.in_(UNDECIDED),
         )
         .limit(1)
     )

@@ -14,7 +14,7 @@ from activities.transitions import advance, close_when_empty, happened, lock_pat
 from db import inbox, parcels, sale_rows
 from db.engine import Database
 from db.tables import Chargeback, Path, Payment, Sale
-from domain.chargebacks import ChargebackState
+from domain.chargebacks import UNDECIDED
 from domain.errors import InvalidInput, NotFound, OutOfStock, PathNotEmpty, WrongPhase
 from domain.ids import step_key
 from domain.money import format_money
@@ -183,7 +183,7 @@ async def _require_no_open_chargeback(session: AsyncSession, sale_id: str) -> No
     """Raises PathNotEmpty while the buyer's bank has money of the sale: what it has taken is not paid to the seller."""
     found = await session.scalar(
         select(Chargeback.reference).where(
-            Chargeback.path_id == sale_id, Chargeback.status == ChargebackState.OPEN
+            Chargeback.path_id == sale_id, Chargeback.status.in_(UNDECIDED)
         )
     )
     if found is not None:

@@ -13,7 +13,15 @@ from api.contest_acts import ThisContest, act_on, look_at, opening_of, seen_cont
 from api.contest_drafts import drafted, funding_wish, terms_of_draft
 from api.errors import problems
 from api.idempotency import OnceDep
-from api.policy import DRAFT, on_path, refuse_self_dealing, require, require_active, see_path
+from api.policy import (
+    DRAFT,
+    on_path,
+    refuse_self_dealing,
+    require,
+    require_active,
+    require_may_pay,
+    see_path,
+)
 from api.schemas.base import Limit, Page, page_of
 from api.schemas.contests import (
     Announcement,
@@ -38,6 +46,7 @@ from domain.errors import (
     InvalidInput,
     LimitReached,
     NotFound,
+    PayerLocked,
     ProviderUnreachable,
     SelfDealing,
     SharesDoNotSum,
@@ -127,7 +136,13 @@ async def get_contest(
     summary="Sign the licence and pay the bounty",
     response_model=ContestView,
     responses=problems(
-        Forbidden, NotFound, WrongPhase, AccountFrozen, HoldTooLong, ProviderUnreachable
+        Forbidden,
+        NotFound,
+        WrongPhase,
+        PayerLocked,
+        AccountFrozen,
+        HoldTooLong,
+        ProviderUnreachable,
     ),
 )
 async def fund_contest(
@@ -140,6 +155,7 @@ async def fund_contest(
     """Fixes the terms and answers where to pay; the contest opens when the bounty has arrived."""
     seen = await seen_contest(services, user, contest_id, Action.CONTEST_FUND)
     require_active(user)
+    await require_may_pay(services, user)
 
     async def fund(update_id: str) -> ContestView:
         if seen.phase not in (Phase.DRAFT, Phase.FUNDING):

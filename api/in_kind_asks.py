@@ -12,7 +12,7 @@ from api.auth import CurrentUser
 from api.errors import problems
 from api.idempotency import OnceDep
 from api.in_kind_acts import ThisInKind, act_on_in_kind, see_in_kind, seen_in_kind
-from api.policy import refuse_self_dealing, require, require_active, unknown
+from api.policy import refuse_self_dealing, require, require_active, require_may_pay, unknown
 from api.schemas.base import Limit, Page, page_of
 from api.schemas.in_kind import AskIn, AskView, InKindView, PickIn
 from api.schemas.sales import Note
@@ -29,6 +29,7 @@ from domain.errors import (
     InvalidInput,
     LimitReached,
     NotFound,
+    PayerLocked,
     SelfDealing,
     TooLate,
     UnknownFile,
@@ -52,6 +53,7 @@ _JUDGES = {Relation.INITIATOR, Relation.OPERATOR}
     status_code=201,
     response_model=AskView,
     responses=problems(
+        PayerLocked,
         AccountFrozen,
         InvalidInput,
         LimitReached,
@@ -72,6 +74,7 @@ async def ask_for_it(
 ) -> Response:
     """Only the supporter and operators see who asks. One ask a person."""
     require_active(user)
+    await require_may_pay(services, user)
     await seen_in_kind(services, user, in_kind_id, Action.IN_KIND_ASK)
     supporter_id = await _supporter(services, in_kind_id)
     await refuse_self_dealing(services, Action.IN_KIND_ASK, in_kind_id, user.id, [supporter_id])

@@ -12,7 +12,7 @@ from api.auth import Caller, CurrentUser
 from api.errors import problems
 from api.idempotency import OnceDep
 from api.lot_acts import ThisLot, see_lot, show_lot
-from api.policy import refuse_self_dealing, require_active, unknown
+from api.policy import refuse_self_dealing, require_active, require_may_pay, unknown
 from api.production_acts import ThisOrder, see_order, seen_order
 from api.schemas.base import Limit, Page, RowCursor, page_of
 from api.schemas.lots import (
@@ -36,6 +36,7 @@ from domain.errors import (
     LimitReached,
     NotFound,
     OutOfStock,
+    PayerLocked,
     ProviderUnreachable,
     SelfDealing,
     TooLate,
@@ -62,6 +63,7 @@ _SEES_ALL = {Relation.INITIATOR, Relation.INSPECTOR, Relation.OPERATOR}
     status_code=201,
     response_model=LotView,
     responses=problems(
+        PayerLocked,
         AccountFrozen,
         Forbidden,
         InvalidInput,
@@ -87,6 +89,7 @@ async def claim_lot(
     The answer says what comes next: a sample, the deposit for the materials, or the work at once.
     """
     require_active(user)
+    await require_may_pay(services, user)
     await seen_order(services, user, order_id, Action.LOT_CLAIM)
 
     async def claim(lot_id: str) -> LotView:

@@ -21,7 +21,7 @@ from api.match_call_acts import (
     stored_terms,
     tell_call,
 )
-from api.policy import require, require_active
+from api.policy import require, require_active, require_may_pay
 from api.schemas.base import Limit, Page, page_of
 from api.schemas.contests import PayBy
 from api.schemas.match_calls import (
@@ -45,6 +45,7 @@ from domain.errors import (
     HoldTooLong,
     InvalidInput,
     NotFound,
+    PayerLocked,
     ProviderUnreachable,
     UnknownFile,
     WrongPhase,
@@ -138,7 +139,13 @@ async def change_match_call(
     summary="Pay the budget and open the call",
     response_model=MatchCallView,
     responses=problems(
-        AccountFrozen, Forbidden, HoldTooLong, NotFound, ProviderUnreachable, WrongPhase
+        PayerLocked,
+        AccountFrozen,
+        Forbidden,
+        HoldTooLong,
+        NotFound,
+        ProviderUnreachable,
+        WrongPhase,
     ),
 )
 async def fund_match_call(
@@ -153,6 +160,7 @@ async def fund_match_call(
     When the budget is there, campaigns may apply.
     """
     require_active(user)
+    await require_may_pay(services, user)
     seen = await seen_call(services, user, call_id, Action.MATCH_FUND)
 
     async def fund(update_id: str) -> MatchCallView:

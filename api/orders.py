@@ -10,7 +10,14 @@ from api.acts import Opening, begin, said_by, tell
 from api.auth import Caller, CurrentUser
 from api.errors import problems
 from api.idempotency import OnceDep
-from api.policy import on_path, refuse_self_dealing, require, require_active, unknown
+from api.policy import (
+    on_path,
+    refuse_self_dealing,
+    require,
+    require_active,
+    require_may_pay,
+    unknown,
+)
 from api.schemas.base import Limit, Page, page_of
 from api.schemas.orders import NewOrder, OrderView
 from api.schemas.sales import Note
@@ -25,6 +32,7 @@ from domain.errors import (
     NotFound,
     OutOfStock,
     OwnListing,
+    PayerLocked,
     PriceChanged,
     SelfDealing,
     SeveralCurrencies,
@@ -54,6 +62,7 @@ OrderCursor = Annotated[OrderId | None, Query(description="`next` of the page be
         UnknownListing,
         OwnListing,
         SelfDealing,
+        PayerLocked,
         AccountFrozen,
         SeveralCurrencies,
         ConfirmationMissing,
@@ -71,6 +80,7 @@ async def place_order(
     """
     require(Action.ORDER_PLACE, user.relations())
     require_active(user)
+    await require_may_pay(services, user)
 
     async def place(order_id: str) -> OrderView:
         cart = _cart(order_id, body, user, services)

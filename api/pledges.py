@@ -11,7 +11,14 @@ from api.auth import Caller, CurrentUser
 from api.errors import problems
 from api.idempotency import Noted, OnceDep
 from api.pledge_pages import made
-from api.policy import on_path, refuse_self_dealing, require, require_active, unknown
+from api.policy import (
+    on_path,
+    refuse_self_dealing,
+    require,
+    require_active,
+    require_may_pay,
+    unknown,
+)
 from api.schemas.base import Limit, Page, RowCursor, page_of
 from api.schemas.pledges import NewPledge, PledgeEventView, PledgeView
 from api.services import Services, ServicesDep
@@ -33,6 +40,7 @@ from domain.errors import (
     LimitReached,
     NotFound,
     OutOfStock,
+    PayerLocked,
     ProviderRefused,
     SelfDealing,
     TooLate,
@@ -57,6 +65,7 @@ PRICE_REFUSALS = (BelowPrice, CurrencyMismatch, InvalidInput, OutOfStock)
     response_model=PledgeView,
     responses=problems(
         *PRICE_REFUSALS,
+        PayerLocked,
         AccountFrozen,
         LimitReached,
         NotFound,
@@ -82,6 +91,7 @@ async def make_pledge(
     Late pledges are taken until the promised delivery, each for what is still to be delivered.
     """
     require_active(user)
+    await require_may_pay(services, user)
 
     async def place(pledge_id: str) -> PledgeView | Noted:
         try:

@@ -12,11 +12,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from api.auth import Caller
 from api.services import Services
 from db import campaign_rows
-from db.queries import kinship, paths, refusals
+from db.queries import chargebacks, kinship, paths, refusals
 from db.queries.paths import Seen as PathSeen
 from domain import access, campaign, production, tender
 from domain.access import Action, Relation
-from domain.errors import AccountFrozen, NotFound, SelfDealing
+from domain.errors import AccountFrozen, NotFound, PayerLocked, SelfDealing
 from runtime.logging import bind
 
 require = access.require
@@ -36,6 +36,20 @@ def require_active(user: Caller) -> None:
     """
     if user.frozen:
         raise AccountFrozen("your account is frozen", accepted="reading; ask an operator")
+
+
+async def require_may_pay(services: Services, user: Caller) -> None:
+    """Raises PayerLocked while the caller's bank has taken money back that was neither won nor cleared.
+
+    For whatever the caller would pay for anew; what runs already goes on. Call it before `once`, like `require_active`.
+    """
+    async with services.database.transaction() as session:
+        found = await chargebacks.locking(session, user.id)
+    if found is not None:
+        raise PayerLocked(
+            f"your bank has taken back what you paid for {found.path_id}",
+            accepted=f"withdraw the chargeback {found.id} at your bank, or ask an operator to clear it",
+        )
 
 
 async def refuse_self_dealing(

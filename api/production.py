@@ -11,7 +11,7 @@ from api.acts import Opening, begin, said_by
 from api.auth import Caller, CurrentUser
 from api.errors import problems
 from api.idempotency import OnceDep
-from api.policy import refuse_self_dealing, require, require_active
+from api.policy import refuse_self_dealing, require, require_active, require_may_pay
 from api.production_acts import (
     ThisOrder,
     act_on_order,
@@ -43,6 +43,7 @@ from domain.errors import (
     HoldTooLong,
     InvalidInput,
     NotFound,
+    PayerLocked,
     ProviderUnreachable,
     SelfDealing,
     UnknownFile,
@@ -140,7 +141,13 @@ async def change_order(
     summary="Pay all wages in and publish",
     response_model=ProductionView,
     responses=problems(
-        AccountFrozen, Forbidden, HoldTooLong, NotFound, ProviderUnreachable, WrongPhase
+        PayerLocked,
+        AccountFrozen,
+        Forbidden,
+        HoldTooLong,
+        NotFound,
+        ProviderUnreachable,
+        WrongPhase,
     ),
 )
 async def fund_order(
@@ -155,6 +162,7 @@ async def fund_order(
     When the wages are there, makers can claim lots; nobody can be asked for a deposit before.
     """
     require_active(user)
+    await require_may_pay(services, user)
     seen = await seen_order(services, user, order_id, Action.PRODUCTION_FUND)
 
     async def fund(update_id: str) -> ProductionView:

@@ -18,6 +18,7 @@ from api.policy import (
     refuse_self_dealing,
     require,
     require_active,
+    require_may_pay,
     require_on_path,
     role_of,
     unknown,
@@ -37,6 +38,7 @@ from domain.errors import (
     NotFound,
     OutOfStock,
     OwnListing,
+    PayerLocked,
     PriceChanged,
     SelfDealing,
     SeveralSellers,
@@ -70,6 +72,7 @@ SaleCursor = Annotated[SaleId | None, Query(description="`next` of the page befo
         UnknownListing,
         OwnListing,
         SelfDealing,
+        PayerLocked,
         AccountFrozen,
         SeveralSellers,
         ConfirmationMissing,
@@ -84,6 +87,7 @@ async def place_sale(
     """Sets the pieces aside, fixes price, commission and royalty, and answers where to pay and until when."""
     require(Action.SALE_PLACE, user.relations())
     require_active(user)
+    await require_may_pay(services, user)
 
     async def place(sale_id: str) -> SaleView:
         order = _order(sale_id, body, user, services)

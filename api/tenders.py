@@ -11,7 +11,7 @@ from api.acts import Opening, begin, said_by
 from api.auth import Caller, CurrentUser
 from api.errors import problems
 from api.idempotency import OnceDep
-from api.policy import require, require_active
+from api.policy import require, require_active, require_may_pay
 from api.schemas.base import Limit, Page, page_of
 from api.schemas.contests import PayBy
 from api.schemas.sales import Note
@@ -36,6 +36,7 @@ from domain.errors import (
     HoldTooLong,
     InvalidInput,
     NotFound,
+    PayerLocked,
     ProviderUnreachable,
     SharesDoNotSum,
     UnknownFile,
@@ -124,7 +125,13 @@ async def change_tender(
     summary="Pay the deposit and publish",
     response_model=TenderView,
     responses=problems(
-        AccountFrozen, Forbidden, HoldTooLong, NotFound, ProviderUnreachable, WrongPhase
+        PayerLocked,
+        AccountFrozen,
+        Forbidden,
+        HoldTooLong,
+        NotFound,
+        ProviderUnreachable,
+        WrongPhase,
     ),
 )
 async def fund_tender(
@@ -139,6 +146,7 @@ async def fund_tender(
     When the deposit is there, the tender is open for bids.
     """
     require_active(user)
+    await require_may_pay(services, user)
     seen = await seen_tender(services, user, tender_id, Action.TENDER_FUND)
 
     async def fund(update_id: str) -> TenderView:

@@ -10,7 +10,7 @@ from sqlalchemy import func, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from db.tables import Chargeback, Dispute, DisputeEvidence, Lot, Path, Payment, Refund
-from domain.chargebacks import ChargebackState
+from domain.chargebacks import UNDECIDED, ChargebackState
 from domain.disputes import Course, DisputeTerms
 from domain.payments import PaymentState
 
@@ -189,7 +189,7 @@ async def bank_has_money(session: AsyncSession, path_id: str, payer_id: str) -> 
         .where(
             Chargeback.path_id.in_(await funding_paths(session, path_id)),
             Payment.payer_id == payer_id,
-            Chargeback.status == ChargebackState.OPEN,
+            Chargeback.status.in_(UNDECIDED),
         )
         .limit(1)
     )

@@ -49,7 +49,7 @@ from domain.campaign import (
     Trigger,
 )
 from domain.campaign_delivery import VOTE, WEEKLY, Delivery, Part, delivery_deadlines
-from domain.chargebacks import ChargebackState
+from domain.chargebacks import UNDECIDED
 from domain.deadlines import Deadline
 from domain.match_call import ReservationState
 from domain.pledge import PledgeState, RewardState
@@ -306,7 +306,7 @@ async def count_disputed(session: AsyncSession, campaign_id: str) -> int:
         .join(Pledge, Pledge.id == Payment.pledge_id)
         .where(
             Chargeback.path_id == campaign_id,
-            Chargeback.status == ChargebackState.OPEN,
+            Chargeback.status.in_(UNDECIDED),
             Pledge.state == PledgeState.COLLECTED,
         )
         .group_by(Pledge.id)
@@ -320,7 +320,7 @@ async def has_open_dispute(session: AsyncSession, pledge_id: str) -> bool:
     found = exists().where(
         Chargeback.payment_id == Payment.id,
         Payment.pledge_id == pledge_id,
-        Chargeback.status == ChargebackState.OPEN,
+        Chargeback.status.in_(UNDECIDED),
     )
     return bool(await session.scalar(select(found)))
 

@@ -29,7 +29,7 @@ from db.tables import (
     Path,
     Pledge,
 )
-from domain.chargebacks import ChargebackState
+from domain.chargebacks import UNDECIDED
 from domain.match_call import CallTerms, Offer, ProjectState, ReservationState
 from domain.model import Message
 from domain.pledge import PAID, STANDING, PledgeState
@@ -88,7 +88,7 @@ async def in_doubt(session: AsyncSession, call_ids: Collection[str]) -> set[str]
         return set()
     taken = (
         select(func.coalesce(func.sum(Chargeback.amount), 0))
-        .where(Chargeback.path_id == MatchCall.id, Chargeback.status == ChargebackState.OPEN)
+        .where(Chargeback.path_id == MatchCall.id, Chargeback.status.in_(UNDECIDED))
         .scalar_subquery()
     )
     gone = MatchCall.used + MatchCall.spent + MatchCall.returned + MatchCall.lost

@@ -177,6 +177,9 @@ class Action(StrEnum):
     ORDER_CANCEL = "order.cancel"
     MESSAGE_WRITE = "message.write"
     MESSAGE_SEE = "message.see"
+    CHARGEBACK_SEE = "chargeback.see"
+    EVIDENCE_HAND_IN = "evidence.hand_in"
+    CHARGEBACK_RULE = "chargeback.rule"
     UNWIND_VIEW = "unwind.view"
     RECONCILE_SEE = "reconcile.see"
     CASE_SEE = "case.see"
@@ -318,6 +321,9 @@ POLICY: dict[Action, frozenset[Relation]] = {
     Action.ORDER_CANCEL: frozenset({_I}),
     Action.MESSAGE_WRITE: _PARTIES | _SIDES,
     Action.MESSAGE_SEE: _PARTIES | _SIDES | {_OP},
+    Action.CHARGEBACK_SEE: _PARTIES | {_OP},
+    Action.EVIDENCE_HAND_IN: _PARTIES | {_OP},
+    Action.CHARGEBACK_RULE: frozenset({_OP}),
     Action.UNWIND_VIEW: _PARTIES | {_BACK, _OP},
     Action.RECONCILE_SEE: frozenset({_OP}),
     Action.CASE_SEE: frozenset({_OP}),

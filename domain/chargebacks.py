@@ -14,8 +14,13 @@ class ChargebackState(StrEnum):
 
     OPEN = "open"
     """The money has left our balance; the bank has not decided."""
+    UNDER_REVIEW = "under_review"
+    """Our evidence is in; the bank has not decided."""
     WON = "won"
     LOST = "lost"
+
+
+UNDECIDED = frozenset({ChargebackState.OPEN, ChargebackState.UNDER_REVIEW})
 
 
 class FollowChargebacks(Message):
@@ -37,6 +42,32 @@ class OpenChargeback(Message):
     currency: Currency
     due_by: Instant | None
     """Until when evidence counts."""
+    answered: bool = False
+    """Whether evidence was handed in or refused, or operators have given in: nothing is left to be said."""
+
+
+class HandIn(Message):
+    """Ask to hand in the evidence of a chargeback now."""
+
+    chargeback_id: str
+    at: Instant
+    by: str | None = None
+    """The operator who wants it; nobody when it is simply time."""
+
+
+class HandInWish(Message):
+    """What an operator tells the story: hand the evidence in now."""
+
+    chargeback_id: str
+    by: str
+
+
+class GiveIn(Message):
+    """What an operator tells the story: the chargeback is accepted, and lost."""
+
+    chargeback_id: str
+    by: str
+    reason: str
 
 
 class Lost(Message):

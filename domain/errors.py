@@ -385,3 +385,18 @@ def all_errors() -> dict[str, type[DomainError]]:
         found[kind.code] = kind
         pending.extend(kind.__subclasses__())
     return found
+
+
+class EvidenceTooLate(DomainError):
+    """The evidence of this chargeback is on its way or due no more; `accepted` tells what can still be done."""
+
+    code = "evidence_too_late"
+    title = "No more evidence is taken"
+
+
+class PayerLocked(DomainError):
+    """The payer's bank has taken money back: nothing new is paid for until that is won or cleared."""
+
+    code = "payer_locked"
+    http_status = 403
+    title = "Not allowed while your bank has taken money back"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Annotated
 
 from pydantic import Field
@@ -385,6 +385,8 @@ class ChargebackPolicy(Message):
     """Looks at the provider happen at doubling distance up to this; banks take weeks to decide."""
     silence_seconds: Annotated[int, Field(ge=1, le=90 * _DAY)] = 7 * _DAY
     """A provider that cannot be reached for this long calls the operators; asking goes on."""
+    evidence_seconds: Annotated[int, Field(ge=0, le=30 * _DAY)] = 48 * _HOUR
+    """So long before its last moment the evidence is handed in by itself, if nobody has done it."""
 
     @property
     def silence(self) -> timedelta:
@@ -395,6 +397,10 @@ class ChargebackPolicy(Message):
     def poll(self) -> Backoff:
         """When to look at the provider."""
         return Backoff(first=self.poll_first_seconds, longest=self.poll_longest_seconds)
+
+    def hand_in_at(self, due_by: datetime | None) -> datetime | None:
+        """When the evidence goes by itself; None: at once, since nobody knows its last moment."""
+        return due_by and due_by - timedelta(seconds=self.evidence_seconds)
 
 
 class PayoutPolicy(Message):

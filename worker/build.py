@@ -19,6 +19,7 @@ from activities.claims import Claims
 from activities.command_steps import Commands
 from activities.contests import Contests
 from activities.disputes import Disputes
+from activities.evidence import Answers
 from activities.housekeeping import Housekeeping
 from activities.in_kind import HelpInKind
 from activities.inspections import Inspections
@@ -46,6 +47,7 @@ from db.engine import Database
 from providers.registry import ProviderRegistry
 from runtime.notices import notice_port
 from runtime.settings import Settings
+from runtime.storage import FileStore
 from workflows.account import ChangeAccount
 from workflows.ballot import Ballot
 from workflows.ballot_retally import BallotRetally
@@ -190,6 +192,7 @@ def _of_paths(settings: Settings, database: Database, temporal: Client) -> _Acti
 def _of_money(settings: Settings, database: Database, providers: ProviderRegistry) -> _Activities:
     payments = Payments(database, providers)
     payouts = Payouts(database, providers, settings.payout_policy)
+    answers = Answers(database, providers, FileStore.of(settings))
     return [
         payments.present,
         payments.follow,
@@ -199,6 +202,8 @@ def _of_money(settings: Settings, database: Database, providers: ProviderRegistr
         payouts.follow,
         payouts.due,
         Chargebacks(database, providers, settings.operator_policy).follow,
+        answers.hand_in,
+        answers.accept,
     ]
 
 

@@ -7,18 +7,24 @@ payment, so that neither their number nor the order of the news matters.
 from __future__ import annotations
 
 from contextlib import suppress
+from datetime import datetime
+from functools import partial
 
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError
 
 with workflow.unsafe.imports_passed_through():
     from activities.chargebacks import Chargebacks
+    from activities.evidence import Answers
     from activities.options import PROVIDER
     from domain.cases import ChargebackCase
     from domain.chargebacks import (
         ChargebackNews,
         ChargebacksSeen,
         FollowChargebacks,
+        GiveIn,
+        HandIn,
+        HandInWish,
         OpenChargeback,
         PathSignal,
     )
@@ -41,15 +47,73 @@ class Chargeback(Follower):
 
     @workflow.run
     async def run(self, case: ChargebackCase) -> None:
+        answers = workflow.patched("evidence-before-due")
         seen = await self.look()
         while self.news or seen.open or seen.stuck:
             self.call_operators(seen)
+            if answers and await self.hand_in_what_is_due(seen):
+                seen = await self.look()
+                continue
             if not self.news:
-                await self.until_news(case.policy.poll, None, "has the bank decided?")
+                until = self.next_hand_in(seen) if answers else None
+                await self.until_news(case.policy.poll, until, "has the bank decided?")
             seen = await self.look()
+        if answers:
+            await workflow.wait_condition(workflow.all_handlers_finished)
         self.end_of_wait()
         workflow.set_current_details(
             f"**Chargeback of a payment of {self.amount}**\n\nThe bank has decided."
+        )
+
+    @workflow.update
+    async def hand_in_now(self, wish: HandInWish) -> None:
+        """An operator does not wait until it is due."""
+        await self.hand_in(wish.chargeback_id, wish.by)
+        self.news = True
+
+    @workflow.update
+    async def give_in(self, wish: GiveIn) -> None:
+        """An operator accepts the chargeback: it is lost."""
+        await uninterrupted(
+            workflow.execute_activity_method(
+                Answers.accept, wish, summary="Give in to the payer's bank", **PROVIDER
+            )
+        )
+        self.news = True
+
+    async def hand_in_what_is_due(self, seen: ChargebacksSeen) -> bool:
+        """Answers the bank for what nobody has answered; tells whether there was something."""
+        due = [each for each in seen.open if not each.answered and self.is_due(each)]
+        for each in due:
+            self.looks = 0
+            await self.answer(
+                partial(self.hand_in, each.chargeback_id, None),
+                f"evidence in the chargeback of a payment of {self.amount}",
+                self.case.policy.poll,
+            )
+        return bool(due)
+
+    def is_due(self, dispute: OpenChargeback) -> bool:
+        """Whether its evidence goes now."""
+        moment = self.case.policy.hand_in_at(dispute.due_by)
+        return moment is None or moment <= workflow.now()
+
+    def next_hand_in(self, seen: ChargebacksSeen) -> datetime | None:
+        """When the next evidence is due."""
+        moments = [
+            self.case.policy.hand_in_at(each.due_by) for each in seen.open if not each.answered
+        ]
+        return min((each for each in moments if each is not None), default=None)
+
+    async def hand_in(self, chargeback_id: str, by: str | None) -> None:
+        """Hands the evidence in; whoever asks for it, and how often, the provider gets it once."""
+        await uninterrupted(
+            workflow.execute_activity_method(
+                Answers.hand_in,
+                HandIn(chargeback_id=chargeback_id, at=workflow.now(), by=by),
+                summary=f"Hand in the evidence about a payment of {self.amount}",
+                **PROVIDER,
+            )
         )
 
     async def look(self) -> ChargebacksSeen:
@@ -89,7 +153,7 @@ class Chargeback(Follower):
 
     def call_operators(self, seen: ChargebacksSeen) -> None:
         """Somebody must answer the bank in time, or help a path that cannot go on; looking goes on meanwhile."""
-        lines = [f"- Hand in evidence at the provider: {_in_words(each)}" for each in seen.open]
+        lines = [self.in_words(each) for each in seen.open]
         lines += [f"- {as_markdown(words)}" for words in seen.stuck]
         if not lines:
             return
@@ -105,8 +169,12 @@ class Chargeback(Follower):
         """The payment in words."""
         return format_money(self.case.amount, self.case.currency)
 
-
-def _in_words(dispute: OpenChargeback) -> str:
-    amount = format_money(dispute.amount, dispute.currency)
-    until = f", until {in_words(dispute.due_by)}" if dispute.due_by else ""
-    return f"{dispute.reference}: {amount}{until}"
+    def in_words(self, dispute: OpenChargeback) -> str:
+        """What the bank has taken, and when it is answered."""
+        amount = format_money(dispute.amount, dispute.currency)
+        if dispute.answered:
+            return f"- {dispute.reference}: {amount}: the bank has our answer"
+        goes = self.case.policy.hand_in_at(dispute.due_by)
+        when = f"at {in_words(goes)}" if goes else "now"
+        until = f", counts until {in_words(dispute.due_by)}" if dispute.due_by else ""
+        return f"- {dispute.reference}: {amount}: the evidence goes by itself {when}{until}"

@@ -26,6 +26,10 @@ def contest_workflow_id(contest_id: str) -> str:
     return f"contest-{contest_id}"
 
 
+def chargeback_workflow_id(payment_id: str) -> str:
+    return f"chargeback-{payment_id}"
+
+
 def payment_workflow_id(payment_id: str) -> str:
     return f"payment-{payment_id}"
 

@@ -28,6 +28,7 @@ from db.tables.contests import (
     Objection,
 )
 from db.tables.disputes import Dispute, DisputeEvidence
+from db.tables.evidence import EvidenceNote, EvidencePackRow
 from db.tables.files import File, FileGrant
 from db.tables.in_kind import InKindAsk, InKindOffer, InKindRecord
 from db.tables.inbox import IdempotencyRow, InboxRow
@@ -95,6 +96,8 @@ __all__ = [
     "DisputeEvidence",
     "Entry",
     "EntryRevision",
+    "EvidenceNote",
+    "EvidencePackRow",
     "File",
     "FileGrant",
     "HandOver",

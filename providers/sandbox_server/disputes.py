@@ -108,7 +108,7 @@ def _require_readable(files: tuple[EvidenceFile, ...]) -> None:
         if each.content is None:
             continue
         try:
-            content = base64.b64decode(each.content, validate=True)
+            content = base64.b64decode(each.content, altchars=b"-_", validate=True)
         except binascii.Error:
             raise Problem(422, "invalid_request", f"{each.name} is not base64") from None
         total += len(content)

@@ -190,7 +190,7 @@ class EvidenceFile(Body):
     size_bytes: Annotated[int, Field(ge=1)]
     sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
     content: str | None = None
-    """Base64 of the bytes; left out, only the digest is on file."""
+    """URL-safe base64 of the bytes; left out, only the digest is on file."""
 
 
 class NewEvidence(Body):

@@ -134,6 +134,9 @@ EXPECTED = """
     command.approve          operator
     message.write            buyer seller initiator creator bidder backer approver asker maker broker requester claimant respondent
     message.see              buyer seller initiator creator bidder backer approver asker maker broker requester claimant respondent operator
+    chargeback.see           buyer seller initiator creator bidder backer approver asker maker broker requester operator
+    evidence.hand_in         buyer seller initiator creator bidder backer approver asker maker broker requester operator
+    chargeback.rule          operator
     unwind.view              buyer seller initiator creator bidder backer approver asker maker broker requester operator
     payout.cancel            owner
     payout.decide            operator
@@ -178,6 +181,10 @@ ROUTES = {
     "/v1/self-dealing-refusals?path_id={sale}": (401, 403, 403, 403, 200, 403),
     "/v1/cases": (401, 403, 403, 403, 200, 403),
     "/v1/commands": (401, 403, 403, 403, 200, 403),
+    "/v1/chargebacks": (401, 200, 200, 200, 200, 200),
+    "/v1/chargebacks?path_id={sale}": (401, 200, 200, 200, 200, 200),
+    "/v1/chargebacks/{chargeback}": (401, 404, 200, 200, 200, 404),
+    "/v1/chargebacks/{chargeback}/evidence": (401, 404, 200, 200, 200, 404),
     "/v1/ledger/trial-balance": (401, 403, 403, 403, 200, 403),
     "/v1/ledger/accounts/fee:platform/statement?currency=CNY": (401, 403, 403, 403, 200, 403),
     "/v1/paths/{sale}/deadlines": (401, 404, 200, 200, 200, 404),
@@ -320,11 +327,35 @@ async def test_routes(api: Api) -> None:
     made["production_draft"] = await _production(api, "buyer")
     made["production"] = await _production(api, "buyer")
     made["lot"] = lot_of(api, made["production"], ids["seller"])
+    made["chargeback"] = _chargeback(api, made["sale"], ids["buyer"])
     for route, statuses in ROUTES.items():
         path = route.format(**made)
         for person, status in zip(PEOPLE, statuses, strict=True):
             answer = await api.call("GET", path, by=None if person == "nobody" else person)
             assert answer.status_code == status, f"{person} {path}: {answer.text}"
+
+
+def _chargeback(api: Api, sale_id: str, buyer_id: str) -> str:
+    """The buyer's bank has taken the price of the sale back; the chargeback's id."""
+    payment_id, chargeback_id = new_id("pay"), new_id("cbk")
+    api.execute(
+        "INSERT INTO payments (id, path_id, payer_id, provider, operation_id, amount, currency, status, expires_at)"
+        " VALUES (%s, %s, %s, 'sandbox', %s, 12000, 'CNY', 'captured', now())",
+        payment_id,
+        sale_id,
+        buyer_id,
+        f"{payment_id}/create",
+    )
+    api.execute(
+        "INSERT INTO chargebacks (id, payment_id, path_id, payer_id, provider, reference, amount, fee, currency,"
+        " status, opened_at) VALUES (%s, %s, %s, %s, 'sandbox', %s, 12000, 1500, 'CNY', 'open', now())",
+        chargeback_id,
+        payment_id,
+        sale_id,
+        buyer_id,
+        f"dispute-{chargeback_id}",
+    )
+    return chargeback_id
 
 
 def _order(api: Api, buyer_id: str) -> str:

@@ -21,7 +21,7 @@ from providers.sandbox_server.records import EVIDENCE_BYTES
 from tests.providers.conftest import MakeBox
 from tests.providers.harness import Box
 
-PHOTO = b"a photo of the lamp <script>"
+PHOTO = bytes(range(256))
 FEE, BANK_FEE = 60, 1_500
 
 

@@ -339,9 +339,10 @@ _TAKEN_BACK = """
             currency, 'budget', 'captured', now()
         FROM paths WHERE id = %(call)s RETURNING id, path_id, currency
     )
-    INSERT INTO chargebacks (id, payment_id, path_id, provider, reference, amount, fee, currency,
+    INSERT INTO chargebacks (id, payment_id, path_id, payer_id, provider, reference, amount, fee, currency,
         status, opened_at)
-    SELECT %(id)s, id, path_id, 'sandbox', %(id)s, %(part)s, 0, currency, 'open', now() FROM paid
+    SELECT %(id)s, id, path_id, payer_id, 'sandbox', %(id)s, %(part)s, 0, currency, 'open', now()
+    FROM paid
 """
 _WRONG = """
     SELECT 'call', c.id, c.reserved, c.used FROM match_calls c

@@ -10,9 +10,9 @@ BANK_FEE = 1_500
 """What the sandbox keeps for each dispute, minor units."""
 
 
-async def disputed(house: House, path: Json, amount: int | None = None) -> str:
+async def disputed(house: House, path: Json, amount: int | None = None, **wish: bool | int) -> str:
     """The payer's bank takes all or part of the path's payment back; the provider's name of the dispute."""
-    body = {} if amount is None else {"amount": amount}
+    body = wish if amount is None else {"amount": amount, **wish}
     reference = payment_reference(house, path)
     answer = await house.sandbox.post(f"/v1/payments/{reference}/dispute", json=body)
     return str(answer.raise_for_status().json()["reference"])
@@ -36,9 +36,9 @@ async def chargeback_at(house: House, dispute: str, status: str) -> str:
     return await eventually(there) or ""
 
 
-async def opened(house: House, path: Json, amount: int | None = None) -> str:
+async def opened(house: House, path: Json, amount: int | None = None, **wish: bool | int) -> str:
     """The payer's bank takes the money back, and the platform has taken note; the provider's name of the dispute."""
-    dispute = await disputed(house, path, amount)
+    dispute = await disputed(house, path, amount, **wish)
     await chargeback_at(house, dispute, "open")
     return dispute
 
