@@ -254,6 +254,7 @@ async def _post(
         accounts.PROTECTION_FUND,
         *(each.source for each in bearers),
         *(accounts.payable(each.payee) for each in bearers),
+        *(accounts.held(each.payee) for each in bearers),
         *(accounts.receivable(each.payee) for each in bearers),
         *(each.account for entry in entries for each in entry.postings),
     ]

@@ -249,6 +249,7 @@ async def _sale_lost(
             lost,
             payee=terms.seller_id,
             fee_returned=taken.fee,
+            royalties=taken.royalties,
             beyond=taken.beyond,
         )
     else:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -10,7 +12,7 @@ from domain import accounts, postings
 from domain.accounts import Account
 from domain.chargebacks import ChargebackState, Lost
 from domain.payments import Purpose, filled_account
-from domain.postings import JournalEntry
+from domain.postings import JournalEntry, Share
 from ledger import journal
 
 
@@ -24,21 +26,24 @@ async def lost_entry(
     source: Account | None = None,
     unreleased: int | None = None,
     fee_returned: int = 0,
+    royalties: Sequence[Share] = (),
     beyond: int = 0,
 ) -> JournalEntry:
     """CHARGEBACK lost, from balances that stay locked: the dispute ends at 0 and nothing goes below 0.
 
     First pays `source`, by default the account that the payment filled, with what it holds or, of that, at most
-    `unreleased` minor units; then `fee_returned` of the commission; the rest is `payee`'s: what they may take out, then
-    what they owe. `beyond` is the part of the rest that the payee never got; the protection fund or the platform bears
+    `unreleased` minor units; then `fee_returned` of the commission and `royalties` of the pots; the rest is `payee`'s:
+    what they may take out, what is held while they are frozen, then what they owe. `beyond` is the part of the rest that the payee never got; the protection fund or the platform bears
     it.
 
     The caller posts the entry, best in one `journal.post` with all others, under the key of `lost`. If it also credits
     users, it asks activities.payees for their accounts before it calls this.
     """
     source = source or filled_account(Purpose(payment.purpose), path.id, payment.payer_id)
-    balance, fund = accounts.payable(payee), accounts.PROTECTION_FUND
-    touched = [source, balance, accounts.receivable(payee), accounts.dispute(lost.chargeback_id)]
+    balance, frozen = accounts.payable(payee), accounts.held(payee)
+    fund = accounts.PROTECTION_FUND
+    touched = [source, balance, frozen, accounts.receivable(payee)]
+    touched += [accounts.dispute(lost.chargeback_id), *(each.account for each in royalties)]
     if fee_returned or beyond:
         touched += [accounts.FEE, accounts.LOSS, fund]
     held = await journal.balances(session, touched, lost.currency, for_update=True, path_id=path.id)
@@ -56,6 +61,8 @@ async def lost_entry(
         source=source,
         beyond=beyond,
         fund_balance=held[fund].available if fund in held else 0,
+        held_balance=held[frozen].available,
+        royalties=royalties,
     )
 
 

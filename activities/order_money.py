@@ -241,13 +241,17 @@ async def _lock_accounts(
     session: AsyncSession, path: Path, parts: Sequence[Part], lost: Lost
 ) -> None:
     """Locks whatever the entries may touch at once, in the ledger's order: they are posted one after the other."""
+    lines = [line for _, _, terms in parts for line in terms.lines]
+    pots = {line.royalty_sku for line in lines if line.royalty_sku is not None}
     people = {terms.seller_id for _, _, terms in parts} | {parts[0][2].buyer_id}
     await journal.balances(
         session,
         [
             *(accounts.escrow(each.id) for each, _, _ in parts),
             *(accounts.payable(each) for each in sorted(people)),
+            *(accounts.held(each) for each in sorted(people)),
             *(accounts.receivable(each) for each in sorted(people)),
+            *(accounts.royalty(each) for each in sorted(pots)),
             accounts.dispute(lost.chargeback_id),
             accounts.FEE,
             accounts.LOSS,
@@ -279,6 +283,7 @@ async def _sale_lost(
         lost,
         payee=terms.seller_id if ended else terms.buyer_id,
         fee_returned=taken.fee if ended else 0,
+        royalties=taken.royalties if ended else (),
     )
     await journal.post(session, entry)
     pending = timers(path)

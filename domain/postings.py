@@ -396,19 +396,29 @@ def chargeback_lost(
     source: Account | None = None,
     beyond: int = 0,
     fund_balance: int = 0,
+    held_balance: int = 0,
+    royalties: Sequence[Share] = (),
 ) -> JournalEntry:
-    """Lost: Dr escrow as far as unreleased, the fee taken on the released part, then payable:payee, then receivable:payee.
+    """Lost: Dr escrow as far as unreleased, fee and royalties taken on the released part, then what the payee has or owes.
 
     `unreleased` is what the path's escrow (or a deposit as `source`) still holds of the payment, `fee_returned` the
-    commission on the released part, `payee_balance` what payable:payee holds. What goes `beyond` everything the payee
-    ever got is borne by the protection fund as far as `fund_balance`, else it is the platform's loss.
+    commission on the released part and `royalties` what the pots got of it: one that is distributed already becomes a
+    negative carry. `payee_balance` is what payable:payee holds, `held_balance` what held:payee does while they are
+    frozen; what is missing they owe. What goes `beyond` everything the payee ever got is borne by the protection fund
+    as far as `fund_balance`, else it is the platform's loss.
     """
     from_source = min(amount, unreleased)
     from_fee = min(amount - from_source, fee_returned)
-    from_platform = min(amount - from_source - from_fee, beyond)
+    rest = amount - from_source - from_fee
+    from_pots = []
+    for pot in royalties:
+        from_pots.append(_share(pot.account, min(rest, pot.amount)))
+        rest -= from_pots[-1].amount
+    from_platform = min(rest, beyond)
     from_fund = min(from_platform, max(fund_balance, 0))
-    from_payee = amount - from_source - from_fee - from_platform
+    from_payee = rest - from_platform
     from_balance = min(from_payee, max(payee_balance, 0))
+    from_held = min(from_payee - from_balance, max(held_balance, 0))
     return entry(
         EntryKind.CHARGEBACK_LOST,
         key,
@@ -416,8 +426,10 @@ def chargeback_lost(
         [
             _share(source or accounts.escrow(path_id), from_source),
             _share(accounts.payable(payee), from_balance),
-            _share(accounts.receivable(payee), from_payee - from_balance),
+            _share(accounts.held(payee), from_held),
+            _share(accounts.receivable(payee), from_payee - from_balance - from_held),
             _share(accounts.FEE, from_fee),
+            *from_pots,
             _share(accounts.PROTECTION_FUND, from_fund),
             _share(accounts.LOSS, from_platform - from_fund),
         ],

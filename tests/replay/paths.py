@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from domain.campaign_messages import RunGoal
-from tests.stories.chargebacks import decided, opened
+from tests.stories.chargebacks import chargeback_at, decided, disputed, opened
 from tests.stories.comebacks import Back, delivered
 from tests.stories.contests import Show
 from tests.stories.deals import Deal
@@ -13,7 +13,7 @@ from tests.stories.in_kind import DUE_DAYS, Aid, in_days
 from tests.stories.jobs import Job
 from tests.stories.lots import decided as inspected
 from tests.stories.lots import inspection_of, nobody_inspects
-from tests.stories.money import people
+from tests.stories.money import earned, people
 from tests.stories.operators import act, executed_bulk, operator, proposed
 from tests.stories.quarrels import Quarrel, talked
 from tests.stories.test_campaign import decline
@@ -98,6 +98,21 @@ async def charged_back_contest(house: House) -> Recorded:
     await decided(house, dispute, won=False)
     await show.ended("charged_back")
     return {"contest_charged_back": show.story, "chargeback_lost": f"chargeback-{payment_id}"}
+
+
+async def answered_chargebacks(house: House) -> Recorded:
+    """One is answered by an operator before it is due, one at once by itself; both are decided."""
+    _, seller = people()
+    sale = await earned(house, seller)
+    by_hand = await opened(house, sale, 5_000)
+    chargeback = await chargeback_at(house, by_hand, "open")
+    submission = await house.patiently(f"/v1/chargebacks/{chargeback}/submission", by="admin")
+    submission.raise_for_status()
+    by_itself = await disputed(house, sale, due_seconds=DAY)
+    await chargeback_at(house, by_itself, "under_review")
+    await decided(house, by_hand, won=True)
+    await decided(house, by_itself, won=False)
+    return {"chargeback_answered": f"chargeback-{sale['payment']['id']}"}
 
 
 async def done_tender(house: House) -> Recorded:
@@ -331,6 +346,7 @@ STORIES = (
     silent_contest,
     refunded_contest,
     charged_back_contest,
+    answered_chargebacks,
     done_tender,
     completed_production,
     abandoned_lot,

@@ -62,6 +62,7 @@ CASES = {
     "contest_charged_back",
     "ballot_child",
     "chargeback_lost",
+    "chargeback_answered",
     "tender_done",
     "production_completed",
     "lot_settled",

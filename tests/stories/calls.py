@@ -337,7 +337,7 @@ _TAKEN_BACK = """
             purpose, status, expires_at)
         SELECT replace(%(id)s, 'cbk', 'pay'), id, initiator_id, 'sandbox', %(id)s, %(part)s,
             currency, 'budget', 'captured', now()
-        FROM paths WHERE id = %(call)s RETURNING id, path_id, currency
+        FROM paths WHERE id = %(call)s RETURNING id, path_id, payer_id, currency
     )
     INSERT INTO chargebacks (id, payment_id, path_id, payer_id, provider, reference, amount, fee, currency,
         status, opened_at)

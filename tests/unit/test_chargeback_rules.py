@@ -23,6 +23,7 @@ def borne(facts: dict[str, int], source: Account | None = None) -> dict[str, int
         amount=10_000,
         source=source,
         currency="CNY",
+        royalties=(),
         **{"unreleased": 0, "fee_returned": 0, "payee_balance": 0, **facts},
     )
     entry.require_balance()
@@ -36,6 +37,11 @@ def borne(facts: dict[str, int], source: Account | None = None) -> dict[str, int
         ({"unreleased": 4_000}, {"escrow": 4_000, "receivable": 6_000}),
         ({"payee_balance": 12_000}, {"payable": 10_000}),
         ({"payee_balance": -5}, {"receivable": 10_000}),
+        (
+            {"payee_balance": 1_000, "held_balance": 2_000},
+            {"payable": 1_000, "held": 2_000, "receivable": 7_000},
+        ),
+        ({"payee_balance": 9_000, "held_balance": 2_000}, {"payable": 9_000, "held": 1_000}),
         (
             {"unreleased": 6_000, "fee_returned": 200, "payee_balance": 1_000},
             {"escrow": 6_000, "fee": 200, "payable": 1_000, "receivable": 2_800},
