@@ -19,7 +19,7 @@ WebAddress = Annotated[str, StringConstraints(pattern=r"^https?://\S+$", max_len
 PaymentState = Literal["open", "captured", "canceled"]
 CardState = Literal["open", "saved", "canceled"]
 RefundState = Literal["pending", "succeeded", "refused"]
-PayoutState = Literal["in_transit", "paid", "failed", "returned"]
+PayoutState = Literal["awaiting_payee", "in_transit", "paid", "failed", "returned"]
 DisputeState = Literal["open", "won", "lost"]
 Channel = Literal["payments", "carrier"]
 EVIDENCE_TIME = timedelta(days=10)
@@ -130,6 +130,9 @@ class NewPayout(Body):
 
 INSUFFICIENT_BALANCE = "insufficient_balance"
 """Why a payout fails that the platform's balance does not cover."""
+PAYEE_DECLINED = "payee_declined"
+NOT_CONFIRMED = "payee_did_not_confirm"
+"""Why a payout fails that its payee has not confirmed in time."""
 
 
 class Payout(Record):
@@ -144,11 +147,14 @@ class Payout(Record):
     fee: int
     failure_reason: str | None
     created_at: datetime
+    confirm_url: str | None = None
+    """Where the payee confirms it, while that is awaited."""
 
     @computed_field
     def destination_at_fault(self) -> bool:
-        """Whether the payee's bank said no; being short of balance is the platform's own fault."""
-        return self.status in ("failed", "returned") and self.failure_reason != INSUFFICIENT_BALANCE
+        """Whether the payee's bank said no; neither being short of balance nor what the payee does is its fault."""
+        others = (INSUFFICIENT_BALANCE, PAYEE_DECLINED, NOT_CONFIRMED)
+        return self.status in ("failed", "returned") and self.failure_reason not in others
 
 
 class AdvanceRefund(Body):
@@ -157,7 +163,7 @@ class AdvanceRefund(Body):
 
 
 class AdvancePayout(Body):
-    to: Literal["paid", "failed", "returned"]
+    to: Literal["in_transit", "paid", "failed", "returned"]
     reason: Text | None = None
 
 
@@ -220,6 +226,7 @@ class Effect(StrEnum):
     LATE_CAPTURE = "late_capture"
     REFUND_REFUSED = "refund_refused"
     REFUND_PENDING = "refund_pending"
+    PAYOUT_AWAIT_PAYEE = "payout_await_payee"
     PAYOUT_FAILED = "payout_failed"
     PAYOUT_HOLD = "payout_hold"
     PAYOUT_RETURNED = "payout_returned"

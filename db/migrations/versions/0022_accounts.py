@@ -1,4 +1,4 @@
-"""Accounts are limited by capability, and looked at on request."""
+"""Accounts are limited by capability, and looked at on request; payees confirm payouts."""
 
 from alembic import op
 
@@ -21,6 +21,11 @@ ALTER TABLE account_events
         (kind IN ('allowed', 'limited')) = (capability IS NOT NULL));
 """
 
+PAYOUTS = """
+ALTER TABLE payouts ADD COLUMN confirm_url text;
+"""
+
 
 def upgrade() -> None:
-    op.get_bind().exec_driver_sql(LIMITS, execution_options={"no_parameters": True})
+    for statements in (LIMITS, PAYOUTS):
+        op.get_bind().exec_driver_sql(statements, execution_options={"no_parameters": True})
