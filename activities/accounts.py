@@ -1,4 +1,4 @@
-"""Freezing an account and the end of it: one transaction each, with everything the user could take out."""
+"""Freezing and limiting an account, and the end of it: one transaction each, with everything the user could take out."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from db.queries import users
 from db.tables import AccountEventRow, LedgerAccount, User
 from domain import accounts, postings
 from domain.accounts import Account
+from domain.capabilities import Capability
 from domain.errors import NotFound
 from domain.ids import step_key
-from domain.people import AccountChange
+from domain.people import AccountChange, AccountEvent
 from domain.postings import JournalEntry
 from ledger import journal
 
@@ -40,7 +41,7 @@ class Accounts:
                 user.frozen_at = func.now()
                 user.frozen_reason = change.reason
             _record(session, change)
-            await journal.post(session, *await _freezing(session, change))
+            await journal.post(session, *await _freezing(session, change.user_id, change.key))
 
     @activity.defn(name="unfreeze_account")
     async def unfreeze(self, change: AccountChange) -> None:
@@ -56,7 +57,101 @@ class Accounts:
             if user.frozen_at is None:
                 return
             user.frozen_at = user.frozen_reason = None
-            await journal.post(session, *await _unfreezing(session, change))
+            if Capability.WITHDRAW not in user.limited:
+                await journal.post(session, *await _unfreezing(session, change.user_id, change.key))
+
+    @activity.defn(name="limit_account")
+    async def limit(self, change: AccountChange) -> None:
+        """Takes one capability away. Raises NotFound."""
+        assert change.capability is not None
+        async with self.database.transaction() as session:
+            await limit(
+                session,
+                change.user_id,
+                change.capability,
+                change.reason,
+                key=change.key,
+                by=change.by,
+            )
+
+    @activity.defn(name="allow_account")
+    async def allow(self, change: AccountChange) -> None:
+        """Gives one capability back. Raises NotFound."""
+        assert change.capability is not None
+        async with self.database.transaction() as session:
+            await allow(
+                session,
+                change.user_id,
+                change.capability,
+                change.reason,
+                key=change.key,
+                by=change.by,
+            )
+
+
+async def limit(
+    session: AsyncSession,
+    user_id: str,
+    capability: Capability,
+    reason: str,
+    *,
+    key: str,
+    by: str | None = None,
+) -> None:
+    """Takes one capability away, once by `key`; `by` is None for the platform itself. Raises NotFound.
+
+    Call it before any account of the ledger is locked in the transaction: it locks the user first, and without
+    `withdraw` the user's accounts after it.
+    """
+    user = await _locked(session, user_id)
+    change = AccountChange(
+        key=key,
+        user_id=user_id,
+        event=AccountEvent.LIMITED,
+        reason=reason,
+        by=by,
+        capability=capability,
+    )
+    if await _happened(session, change):
+        return
+    user.limited = sorted({*user.limited, capability})
+    _record(session, change)
+    await session.flush()
+    if capability is Capability.WITHDRAW:
+        await journal.post(session, *await _freezing(session, user_id, key))
+
+
+async def allow(
+    session: AsyncSession,
+    user_id: str,
+    capability: Capability,
+    reason: str,
+    *,
+    key: str,
+    by: str | None = None,
+) -> None:
+    """Gives one capability back, once by `key`; what was held may be taken out unless the account is frozen.
+
+    Without effect on one that was not taken away. The same order of locks as `limit`. Raises NotFound.
+    """
+    user = await _locked(session, user_id)
+    change = AccountChange(
+        key=key,
+        user_id=user_id,
+        event=AccountEvent.ALLOWED,
+        reason=reason,
+        by=by,
+        capability=capability,
+    )
+    if await _happened(session, change):
+        return
+    _record(session, change)
+    if capability not in user.limited:
+        return
+    user.limited = sorted({*user.limited} - {capability})
+    await session.flush()
+    if capability is Capability.WITHDRAW and user.frozen_at is None:
+        await journal.post(session, *await _unfreezing(session, user_id, key))
 
 
 async def _locked(session: AsyncSession, user_id: str) -> User:
@@ -79,23 +174,28 @@ async def _happened(session: AsyncSession, change: AccountChange) -> bool:
 
 def _record(session: AsyncSession, change: AccountChange) -> None:
     users.record(
-        session, change.user_id, change.event, by=change.by, reason=change.reason, key=change.key
+        session,
+        change.user_id,
+        change.event,
+        by=change.by,
+        reason=change.reason,
+        key=change.key,
+        capability=change.capability,
     )
 
 
-async def _freezing(session: AsyncSession, change: AccountChange) -> list[JournalEntry]:
-    income, held = accounts.payable(change.user_id), accounts.held(change.user_id)
+async def _freezing(session: AsyncSession, user_id: str, change_key: str) -> list[JournalEntry]:
+    income, held = accounts.payable(user_id), accounts.held(user_id)
     entries = []
     for currency in await _currencies(session, income):
         found = await journal.balances(session, [income, held], currency, for_update=True)
         if amount := found[income].available:
-            key = step_key(change.key, currency)
-            entries.append(postings.freeze(key, change.user_id, amount, currency))
+            key = step_key(change_key, currency)
+            entries.append(postings.freeze(key, user_id, amount, currency))
     return entries
 
 
-async def _unfreezing(session: AsyncSession, change: AccountChange) -> list[JournalEntry]:
-    user_id = change.user_id
+async def _unfreezing(session: AsyncSession, user_id: str, change_key: str) -> list[JournalEntry]:
     income, held, debt = (
         of(user_id) for of in (accounts.payable, accounts.held, accounts.receivable)
     )
@@ -105,7 +205,7 @@ async def _unfreezing(session: AsyncSession, change: AccountChange) -> list[Jour
         amount = found[held].available
         if not amount:
             continue
-        key = step_key(change.key, currency)
+        key = step_key(change_key, currency)
         entries.append(postings.unfreeze(key, user_id, amount, currency))
         balance = found[income].available + amount
         netting = postings.net_receivable(

@@ -1,4 +1,5 @@
-"""Where money that people are due goes: to what they may take out, or, while they are frozen, to what is held for them.
+"""Where money that people are due goes: to what they may take out, or, while they are frozen or may not
+withdraw, to what is held for them.
 
 Ask before any account of the ledger is locked in the same transaction: a freeze locks its user first and the user's
 accounts after it, and whoever goes the other way round can deadlock with it.
@@ -7,6 +8,7 @@ accounts after it, and whoever goes the other way round can deadlock with it.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from typing import NamedTuple
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -14,16 +16,17 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from db.tables import User
 from domain import accounts
 from domain.accounts import Account, AccountKind, Side
-from domain.errors import AccountFrozen
+from domain.capabilities import Capability
+from domain.errors import AccountFrozen, CapabilityLimited
 from domain.postings import JournalEntry, Posting
 from ledger import journal
 
 
 async def payee_accounts(session: AsyncSession, user_ids: Collection[str]) -> dict[str, Account]:
-    """The account each user's income goes to; nobody is frozen or unfrozen until the transaction ends."""
-    frozen = await _frozen(session, user_ids)
+    """The account each user's income goes to; nobody is frozen, limited or cleared until the transaction ends."""
+    kept = await _kept_from_their_money(session, user_ids)
     return {
-        user_id: accounts.held(user_id) if user_id in frozen else accounts.payable(user_id)
+        user_id: accounts.held(user_id) if user_id in kept else accounts.payable(user_id)
         for user_id in user_ids
     }
 
@@ -43,8 +46,21 @@ async def post(session: AsyncSession, *entries: JournalEntry) -> None:
 
 async def require_active(session: AsyncSession, user_id: str) -> None:
     """Raises AccountFrozen when the user is frozen; otherwise they stay active until the transaction ends."""
-    if await _frozen(session, [user_id]):
+    [user] = await _locked(session, [user_id])
+    if user.frozen:
         raise AccountFrozen(f"the account {user_id} is frozen", accepted="once it is unfrozen")
+
+
+async def require_withdrawing(session: AsyncSession, user_id: str) -> None:
+    """The same when money is to leave. Raises AccountFrozen, CapabilityLimited."""
+    await require_active(session, user_id)
+    [user] = await _locked(session, [user_id])
+    if Capability.WITHDRAW in user.limited:
+        raise CapabilityLimited(
+            "withdraw is taken away from this account",
+            field=Capability.WITHDRAW,
+            accepted="once an operator has given it back",
+        )
 
 
 async def _held_when_frozen(
@@ -69,12 +85,27 @@ def _income(posting: Posting) -> bool:
     return posting.side is Side.CREDIT and posting.account.kind is AccountKind.PAYABLE
 
 
-async def _frozen(session: AsyncSession, user_ids: Collection[str]) -> set[str]:
-    """Which of the users are frozen. All of them are locked, so the answer holds until the transaction ends."""
+class _Standing(NamedTuple):
+    id: str
+    frozen: bool
+    limited: list[str]
+
+
+async def _kept_from_their_money(session: AsyncSession, user_ids: Collection[str]) -> set[str]:
+    """Whose income is held."""
+    return {
+        user.id
+        for user in await _locked(session, user_ids)
+        if user.frozen or Capability.WITHDRAW in user.limited
+    }
+
+
+async def _locked(session: AsyncSession, user_ids: Collection[str]) -> list[_Standing]:
+    """How the users stand. All of them are locked, so the answer holds until the transaction ends."""
     rows = await session.execute(
-        select(User.id, User.frozen_at)
+        select(User.id, User.frozen_at.is_not(None), User.limited)
         .where(User.id.in_(sorted(user_ids)))
         .order_by(User.id)
         .with_for_update(read=True)
     )
-    return {user_id for user_id, frozen_at in rows if frozen_at is not None}
+    return [_Standing(*row) for row in rows]

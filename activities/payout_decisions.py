@@ -37,7 +37,7 @@ async def decide(session: AsyncSession, decision: PayoutDecision) -> PayoutState
     send = decision.send
     if send:
         try:
-            await payees.require_active(session, row.user_id)
+            await payees.require_withdrawing(session, row.user_id)
         except AccountFrozen:
             if decision.by is not None:
                 raise

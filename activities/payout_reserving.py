@@ -30,9 +30,9 @@ from ledger import journal
 async def reserve(session: AsyncSession, case: PayoutCase, policy: PayoutPolicy) -> Payout:
     """PAYOUT: what the payee owes is paid first, the rest is taken out of the balance and sent, or held for a look.
 
-    Raises AccountFrozen, NoDestination, DestinationTooNew, PayoutTooSoon, NothingToPayOut, InsufficientFunds.
+    Raises AccountFrozen, CapabilityLimited, NoDestination, DestinationTooNew, PayoutTooSoon, NothingToPayOut, InsufficientFunds.
     """
-    await payees.require_active(session, case.user_id)
+    await payees.require_withdrawing(session, case.user_id)
     income, debt = accounts.payable(case.user_id), accounts.receivable(case.user_id)
     # The lock on the payable account also serialises two payouts of one payee.
     held = await journal.balances(session, [income, debt], case.currency, for_update=True)

@@ -34,6 +34,7 @@ from providers.base import PayoutRequest, PayoutStatus, ProviderPayout, require_
 from providers.registry import ProviderRegistry
 
 _STATES = {
+    PayoutStatus.AWAITING_PAYEE: PayoutState.AWAITING_PAYEE,
     PayoutStatus.IN_TRANSIT: PayoutState.IN_TRANSIT,
     PayoutStatus.PAID: PayoutState.PAID,
     PayoutStatus.FAILED: PayoutState.FAILED,
@@ -105,6 +106,7 @@ class Payouts:
             require_same(row.id, row.amount, row.currency, theirs)
             row.reference = theirs.reference
             row.failure_reason = theirs.failure_reason
+            row.confirm_url = theirs.confirm_url
         await payees.post(session, *_entries(row, before, after, theirs.fee if theirs else 0))
         if after in PUT_BACK and theirs is not None and theirs.destination_at_fault:
             await _close_destination(session, row.destination_id)
@@ -123,6 +125,7 @@ class Payouts:
         found = await provider.find_payout(payout.operation_id)
         if found is not None or payout.status in PUT_BACK:
             return found
+        await self._note_submission(payout.id)
         try:
             return await provider.create_payout(
                 PayoutRequest(
@@ -136,6 +139,15 @@ class Payouts:
             )
         except ProviderRefused:
             return None
+
+    async def _note_submission(self, payout_id: str) -> None:
+        """From now on the provider may have been asked, whatever becomes of the answer."""
+        async with self.database.transaction() as session:
+            await session.execute(
+                update(Payout)
+                .where(Payout.id == payout_id, Payout.status == PayoutState.REQUESTED)
+                .values(status=PayoutState.SUBMITTED)
+            )
 
     @activity.defn(name="due_payouts")
     async def due(self, page: DuePage) -> DuePayouts:

@@ -14,14 +14,25 @@ from api.errors import problems
 from api.idempotency import Once, OnceDep
 from api.policy import require, require_active, unknown
 from api.schemas.base import Limit, Page, RowCursor, page_of
-from api.schemas.users import AccountReason, AccountView, Identity, SelfDealingRefusalView
+from api.schemas.users import (
+    AccountEventView,
+    AccountReason,
+    AccountView,
+    Identity,
+    ReviewRequest,
+    SelfDealingRefusalView,
+    UserView,
+)
 from api.services import Services, ServicesDep
 from api.temporal import answered_within
+from db.case_rows import open_case
 from db.queries import refusals, users
 from db.tables import User
 from domain.access import Action
+from domain.capabilities import Capability
 from domain.errors import AccountFrozen, Forbidden, InvalidInput, NotFound
 from domain.ids import PathId, UserId
+from domain.operator_cases import CaseKind
 from domain.people import AccountChange, AccountEvent, document_number, identity_hash
 from workflows.account import ChangeAccount
 from workflows.names import account_workflow_id
@@ -96,6 +107,105 @@ async def unfreeze_user(
     return await _change(services, once, user, user_id, body, AccountEvent.UNFROZEN)
 
 
+@router.post(
+    "/v1/users/{user_id}/limits/{capability}",
+    operation_id="limitUser",
+    summary="Take a capability away",
+    response_model=AccountView,
+    responses=problems(AccountFrozen, Forbidden, NotFound),
+)
+async def limit_user(
+    user_id: UserId,
+    capability: Capability,
+    body: AccountReason,
+    user: CurrentUser,
+    services: ServicesDep,
+    once: OnceDep,
+) -> Response:
+    """For operators. The user begins nothing of this kind; what is under way goes on.
+
+    Without `withdraw` the balance and all income are held, and no payout leaves.
+    """
+    return await _change(services, once, user, user_id, body, AccountEvent.LIMITED, capability)
+
+
+@router.post(
+    "/v1/users/{user_id}/limits/{capability}/lift",
+    operation_id="allowUser",
+    summary="Give a capability back",
+    response_model=AccountView,
+    responses=problems(AccountFrozen, Forbidden, NotFound),
+)
+async def allow_user(
+    user_id: UserId,
+    capability: Capability,
+    body: AccountReason,
+    user: CurrentUser,
+    services: ServicesDep,
+    once: OnceDep,
+) -> Response:
+    """For operators. What was held for want of `withdraw` may be taken out, less what the user owes."""
+    return await _change(services, once, user, user_id, body, AccountEvent.ALLOWED, capability)
+
+
+@router.post(
+    "/v1/users/{user_id}/review",
+    operation_id="reviewUser",
+    summary="Ask for a look at an account",
+    response_model=AccountView,
+    responses=problems(AccountFrozen, Forbidden, NotFound),
+)
+async def review_user(
+    user_id: UserId, body: AccountReason, user: CurrentUser, services: ServicesDep, once: OnceDep
+) -> Response:
+    """For operators: opens a case that somebody must decide in time. Nothing is taken away by that."""
+    _require_operator(user, Action.ACCOUNT_LIMIT)
+
+    async def ask(session: AsyncSession, _: str) -> AccountView:
+        await _ask_for_review(session, services, user_id, body.reason, by=user.id)
+        return await _view(session, services, await users.get(session, user_id))
+
+    return await once.in_transaction("act", body, ask, status=200)
+
+
+@router.post(
+    "/v1/me/review",
+    operation_id="askForReview",
+    summary="Ask for a look at the own account",
+    response_model=UserView,
+)
+async def ask_for_review(
+    body: ReviewRequest, user: CurrentUser, services: ServicesDep, once: OnceDep
+) -> Response:
+    """For whoever is frozen or limited and thinks it is wrong, or done with. One look at a time."""
+
+    async def ask(session: AsyncSession, _: str) -> UserView:
+        row = await _ask_for_review(session, services, user.id, body.words, by=user.id)
+        return UserView.with_roles(row, user.roles)
+
+    return await once.in_transaction("act", body, ask, status=200)
+
+
+@router.get(
+    "/v1/users/{user_id}/account-events",
+    operation_id="listAccountEvents",
+    summary="What was done to an account, newest first",
+    responses=problems(Forbidden),
+)
+async def list_account_events(
+    user_id: UserId,
+    user: CurrentUser,
+    services: ServicesDep,
+    after: RowCursor = None,
+    limit: Limit = 50,
+) -> Page[AccountEventView]:
+    """For operators, with the reasons."""
+    require(Action.ACCOUNT_LIMIT, user.relations())
+    async with services.database.transaction() as session:
+        rows = await users.events(session, user_id, after, limit + 1)
+    return page_of(rows, limit, AccountEventView.of, lambda row: str(row.id))
+
+
 @router.get(
     "/v1/self-dealing-refusals",
     operation_id="listSelfDealingRefusals",
@@ -129,20 +239,47 @@ async def _change(
     user_id: str,
     body: AccountReason,
     event: AccountEvent,
+    capability: Capability | None = None,
 ) -> Response:
-    _require_operator(user, Action.USER_FREEZE)
+    _require_operator(user, Action.ACCOUNT_LIMIT if capability else Action.USER_FREEZE)
 
     async def change(key: str) -> AccountView:
         async with services.database.transaction() as session:
             await _view(session, services, await users.get(session, user_id))
         await _carry_out(
             services,
-            AccountChange(key=key, user_id=user_id, event=event, reason=body.reason, by=user.id),
+            AccountChange(
+                key=key,
+                user_id=user_id,
+                event=event,
+                reason=body.reason,
+                by=user.id,
+                capability=capability,
+            ),
         )
         async with services.database.transaction() as session:
             return await _view(session, services, await users.get(session, user_id))
 
     return await once.resumable("act", body, change, status=200)
+
+
+async def _ask_for_review(
+    session: AsyncSession, services: Services, user_id: str, reason: str, *, by: str
+) -> User:
+    """Opens the account's case, or adds to the one that is open. Raises NotFound."""
+    row = await users.get(session, user_id)
+    if row is None:
+        raise unknown("user")
+    users.record(session, user_id, AccountEvent.REVIEW_ASKED, by=by, reason=reason)
+    await open_case(
+        session,
+        CaseKind.ACCOUNT_REVIEW,
+        user_id,
+        summary=f"Somebody asks for a look at this account: {reason}",
+        within_seconds=services.settings.operator_policy.sla_seconds,
+        user_id=user_id,
+    )
+    return row
 
 
 async def _carry_out(services: Services, change: AccountChange) -> None:
@@ -168,4 +305,6 @@ async def _view(session: AsyncSession, services: Services, row: User | None) -> 
         raise unknown("user")
     roles = (await users.roles_of(session, [row.id])).get(row.id, set())
     admins = services.settings.admin_subjects
-    return AccountView.with_roles(row, effective_roles(row.subject, roles, admins))
+    held = effective_roles(row.subject, roles, admins)
+    in_review = bool(await users.in_review(session, [row.id]))
+    return AccountView.of_account(row, held, in_review=in_review)

@@ -6,12 +6,14 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import Depends
+from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
+from api.gates import pass_gate
 from api.services import ServicesDep
 from db.queries import users
 from domain.access import Relation, Role
+from domain.capabilities import Capability
 from domain.errors import Unauthenticated
 from runtime.logging import bind
 
@@ -33,6 +35,8 @@ class Caller:
     roles: frozenset[Role]
     frozen: bool = False
     """Frozen by an operator: may look, but not begin anything."""
+    limited: frozenset[Capability] = frozenset()
+    """What is taken away of what the account may do."""
 
     def relations(
         self, *, owner: str | None = None, buyer: str | None = None, seller: str | None = None
@@ -60,14 +64,18 @@ async def _optional_user(
         display_name=user.display_name,
         roles=effective_roles(identity.subject, user.roles, admins),
         frozen=user.frozen,
+        limited=user.limited,
     )
 
 
-async def _current_user(user: Annotated[Caller | None, Depends(_optional_user)]) -> Caller:
+async def _current_user(
+    user: Annotated[Caller | None, Depends(_optional_user)], request: Request
+) -> Caller:
     if user is None:
         raise Unauthenticated(
             "no bearer token", field="Authorization", accepted="Authorization: Bearer <token>"
         )
+    pass_gate(request, user.limited)
     return user
 
 

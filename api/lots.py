@@ -29,8 +29,10 @@ from db.admission import Arrival, arrived_at
 from db.queries import lots, users
 from db.queries.lots import Which
 from domain.access import Action, Relation
+from domain.capabilities import Capability
 from domain.errors import (
     AccountFrozen,
+    CapabilityLimited,
     Forbidden,
     InvalidInput,
     LimitReached,
@@ -211,6 +213,8 @@ async def _claim(
             worker = await users.get_existing(session, maker_id)
             if worker.frozen_at is not None:
                 raise AccountFrozen("the worker's account is frozen", field="for")
+            if Capability.BID in worker.limited:
+                raise CapabilityLimited("the worker may not claim lots", field=Capability.BID)
     if not already_claimed:
         require_claim(terms, body.units, order.open)
         for person in filter(None, (maker_id, broker_id)):

@@ -18,7 +18,9 @@ from api.errors import (
     known_problems,
     problem_uri,
 )
+from api.gates import NEEDED
 from domain.errors import (
+    CapabilityLimited,
     DomainError,
     IdempotencyConflict,
     IdempotencyKeyMissing,
@@ -55,6 +57,7 @@ def _completed(app: FastAPI) -> Node:
     for path, operations in document["paths"].items():
         for method in _METHODS:
             if method in operations:
+                _write_gate(operations[method])
                 _write_problems(operations[method], kinds, app.state.base_url, path)
     schema = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
     schemas = cast(Node, document.setdefault("components", {}).setdefault("schemas", {}))
@@ -78,6 +81,15 @@ def _write_problems(
         by_status.setdefault(kinds[code].http_status, []).append(kinds[code])
     for status, errors in sorted(by_status.items()):
         responses[str(status)] = _response(errors, base_url, path)
+
+
+def _write_gate(operation: Node) -> None:
+    """Adds what the operation needs by the tables of api.gates."""
+    if operation["operationId"] in NEEDED:
+        entry = operation["responses"].setdefault(
+            str(CapabilityLimited.http_status), {"description": "", MARKER: []}
+        )
+        entry[MARKER].append(CapabilityLimited.code)
 
 
 def _shared(operation: Node) -> set[type[DomainError]]:

@@ -52,13 +52,16 @@ async def list_users(
     require(Action.USER_LIST, user.relations())
     async with services.database.transaction() as session:
         rows = await users.page(session, after, limit + 1)
-        roles = await users.roles_of(session, [row.id for row in rows])
+        ids = [row.id for row in rows]
+        roles, in_review = (
+            await users.roles_of(session, ids),
+            await users.in_review(session, ids),
+        )
     admins = services.settings.admin_subjects
 
     def view(row: User) -> AccountView:
-        return AccountView.with_roles(
-            row, effective_roles(row.subject, roles.get(row.id, set()), admins)
-        )
+        held = effective_roles(row.subject, roles.get(row.id, set()), admins)
+        return AccountView.of_account(row, held, in_review=row.id in in_review)
 
     return page_of(rows, limit, view, lambda row: row.id)
 

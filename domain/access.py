@@ -185,6 +185,7 @@ class Action(StrEnum):
     CASE_SEE = "case.see"
     COMMAND_PROPOSE = "command.propose"
     COMMAND_APPROVE = "command.approve"
+    ACCOUNT_LIMIT = "account.limit"
     PAYOUT_CANCEL = "payout.cancel"
     PAYOUT_DECIDE = "payout.decide"
     TAX_SEE = "tax.see"
@@ -329,6 +330,7 @@ POLICY: dict[Action, frozenset[Relation]] = {
     Action.CASE_SEE: frozenset({_OP}),
     Action.COMMAND_PROPOSE: frozenset({_OP}),
     Action.COMMAND_APPROVE: frozenset({_OP}),
+    Action.ACCOUNT_LIMIT: frozenset({_OP}),
     Action.PAYOUT_CANCEL: frozenset({_O}),
     Action.PAYOUT_DECIDE: frozenset({_OP}),
     Action.TAX_SEE: frozenset({_O, _OP}),

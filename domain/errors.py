@@ -156,6 +156,13 @@ class AccountFrozen(DomainError):
     title = "This account is frozen"
 
 
+class CapabilityLimited(AccountFrozen):
+    """The account may not do this kind of thing at present; `field` names which: bid, pledge, sell or withdraw."""
+
+    code = "capability_limited"
+    title = "Not allowed for this account at present"
+
+
 class SelfDealing(DomainError):
     """Nobody takes part in their own path, nor through an account of the same person.
 

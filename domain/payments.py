@@ -66,6 +66,11 @@ class PayoutState(StrEnum):
     HELD = "held"
     """Taken out of the balance; an operator looks at it before it is sent."""
     REQUESTED = "requested"
+    """Taken out of the balance; nobody has been asked to send it yet."""
+    SUBMITTED = "submitted"
+    """The provider was asked; whether it has understood is not known yet."""
+    AWAITING_PAYEE = "awaiting_payee"
+    """Lapses unless the payee confirms it at the provider."""
     IN_TRANSIT = "in_transit"
     PAID = "paid"
     FAILED = "failed"
@@ -76,6 +81,15 @@ class PayoutState(StrEnum):
 
 PUT_BACK = frozenset({PayoutState.FAILED, PayoutState.RETURNED, PayoutState.CANCELLED})
 """States whose money is on the balance again."""
+ON_THE_WAY = frozenset(
+    {
+        PayoutState.REQUESTED,
+        PayoutState.SUBMITTED,
+        PayoutState.AWAITING_PAYEE,
+        PayoutState.IN_TRANSIT,
+    }
+)
+"""States in which the provider has the next word."""
 
 
 class Withdrawal(Message):

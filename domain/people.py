@@ -7,6 +7,7 @@ import re
 import unicodedata
 from enum import StrEnum
 
+from domain.capabilities import Capability
 from domain.errors import InvalidInput
 from domain.model import Message
 
@@ -32,23 +33,50 @@ class Tie(Message):
 
 
 class AccountEvent(StrEnum):
-    """What operators do to an account."""
+    """What operators, or the platform itself, do to an account."""
 
     VERIFIED = "verified"
     UNVERIFIED = "unverified"
     FROZEN = "frozen"
     UNFROZEN = "unfrozen"
+    LIMITED = "limited"
+    """One capability is taken away."""
+    ALLOWED = "allowed"
+    """It is given back."""
+    REVIEW_ASKED = "review_asked"
+    """Somebody asks for a look at the account; nothing is taken away by that."""
+
+
+class AccountState(StrEnum):
+    """How far an account may act, the worst that holds."""
+
+    ACTIVE = "active"
+    REVIEW = "review"
+    """An operator is to look at it; it may do everything meanwhile."""
+    LIMITED = "limited"
+    FROZEN = "frozen"
+
+
+def account_state(*, frozen: bool, limited: bool, in_review: bool) -> AccountState:
+    """How far an account may act."""
+    if frozen:
+        return AccountState.FROZEN
+    if limited:
+        return AccountState.LIMITED
+    return AccountState.REVIEW if in_review else AccountState.ACTIVE
 
 
 class AccountChange(Message):
-    """Freeze or unfreeze an account, once by `key`."""
+    """Freeze or limit an account, or end that, once by `key`."""
 
     key: str
     user_id: str
     event: AccountEvent
     reason: str
-    by: str
-    """The operator's user id."""
+    by: str | None
+    """The operator's user id; None for the platform itself."""
+    capability: Capability | None = None
+    """What is taken away or given back; None when it is the whole account."""
 
 
 def document_number(text: str) -> str:

@@ -60,6 +60,8 @@ class RefundStatus(StrEnum):
 class PayoutStatus(StrEnum):
     """Where a payout stands at the provider. `paid` is not final: a bank may return it days later."""
 
+    AWAITING_PAYEE = "awaiting_payee"
+    """Lapses unless the payee confirms it at the provider."""
     IN_TRANSIT = "in_transit"
     PAID = "paid"
     FAILED = "failed"
@@ -197,6 +199,8 @@ class ProviderPayout(Message):
     failure_reason: str | None = None
     destination_at_fault: bool = False
     """Whether it failed because of the payee's account, so that another try needs another destination."""
+    confirm_url: str | None = None
+    """Where the payee confirms it, while that is awaited."""
 
 
 class ProviderDispute(Message):

@@ -227,6 +227,8 @@ def _of_operators(database: Database, temporal: Client) -> _Activities:
     commands = Commands(database, temporal)
     return [
         people.freeze,
+        people.limit,
+        people.allow,
         people.unfreeze,
         commands.propose,
         commands.decide,

@@ -1,4 +1,4 @@
-"""Freezing an account, or the end of it. Money moves, so it is a story, however short."""
+"""Freezing or limiting an account, or the end of it. Money moves, so it is a story, however short."""
 
 from __future__ import annotations
 
@@ -18,12 +18,15 @@ class ChangeAccount:
 
     @workflow.run
     async def run(self, change: AccountChange) -> None:
-        frozen = change.event is AccountEvent.FROZEN
+        step, summary = _STEPS[change.event]
         await uninterrupted(
-            workflow.execute_activity_method(
-                Accounts.freeze if frozen else Accounts.unfreeze,
-                change,
-                summary="Hold the balance" if frozen else "Give the held balance free",
-                **MONEY,
-            )
+            workflow.execute_activity_method(step, change, summary=summary, **MONEY)
         )
+
+
+_STEPS = {
+    AccountEvent.FROZEN: (Accounts.freeze, "Hold the balance"),
+    AccountEvent.UNFROZEN: (Accounts.unfreeze, "Give the held balance free"),
+    AccountEvent.LIMITED: (Accounts.limit, "Take a capability away"),
+    AccountEvent.ALLOWED: (Accounts.allow, "Give a capability back"),
+}

@@ -14,6 +14,7 @@ with workflow.unsafe.imports_passed_through():
     from domain.errors import DomainError
     from domain.money import format_money
     from domain.payments import (
+        ON_THE_WAY,
         FollowPayout,
         PayoutDecision,
         PayoutOutcome,
@@ -42,8 +43,12 @@ class Payout(Follower):
         if self.reserved is not None and self.reserved.held and not await self.sent_after_all():
             return PayoutOutcome(state=self.state)
         await self.look()
-        while self.news or self.state in (PayoutState.REQUESTED, PayoutState.IN_TRANSIT):
-            self.tell("On its way; the bank has not answered yet.")
+        while self.news or self.state in ON_THE_WAY:
+            self.tell(
+                "The payee has to confirm it at the provider."
+                if self.state is PayoutState.AWAITING_PAYEE
+                else "On its way; the bank has not answered yet."
+            )
             self.call_operator_when_overdue(f"no end of the payout of {self.amount} yet")
             if not self.news:
                 await self.until_news(case.policy.poll, None, "has the payout arrived?")

@@ -80,12 +80,14 @@ class PayoutView(View):
     id: str
     status: str = Field(
         examples=["paid"],
-        description="held (an operator looks at it first), requested, in_transit, paid, failed, returned (paid, but the bank"
+        description="held (an operator looks at it first), requested, submitted (the provider was asked), awaiting_payee"
+        " (confirm it at `confirm_url`, or it lapses), in_transit, paid, failed, returned (paid, but the bank"
         " sent it back) or cancelled (never sent).",
     )
     amount: MoneyView
     destination_id: str
     failure_reason: str | None
+    confirm_url: str | None = Field(description="Where the payee confirms it.")
     held_reason: str | None = Field(description="Why an operator looks, or has looked, at it.")
     created_at: Utc
     ended_at: Utc | None
@@ -99,6 +101,7 @@ class PayoutView(View):
             amount=MoneyView.of(row.amount, row.currency),
             destination_id=row.destination_id,
             failure_reason=row.failure_reason,
+            confirm_url=row.confirm_url,
             held_reason=row.held_reason,
             created_at=row.created_at,
             ended_at=row.ended_at,

@@ -8,10 +8,11 @@ from typing import Self
 from pydantic import Field, SecretStr
 
 from api.schemas.base import Body, Line, Name, Utc, View
-from db.tables import SelfDealingRefusal, User
+from db.tables import AccountEventRow, SelfDealingRefusal, User
 from domain.access import Action, Role
+from domain.capabilities import Capability
 from domain.ids import UserId
-from domain.people import TieKind
+from domain.people import AccountEvent, AccountState, TieKind, account_state
 
 _ID = "usr_01h45ytscbebyvny4gc8cr8ma2"
 
@@ -37,6 +38,9 @@ class UserView(PublicUser):
     subject: str
     verified: bool = Field(description="Whether an operator has seen who this is.")
     frozen: bool = Field(description="Whether the account may only look, and its money is held.")
+    lacks: list[Capability] = Field(
+        description="What the account may not do at present: all of it when it is frozen."
+    )
 
     @classmethod
     def with_roles(cls, user: User, roles: Collection[Role]) -> Self:
@@ -50,6 +54,15 @@ class AccountView(UserView):
     verified_at: Utc | None
     frozen_at: Utc | None
     frozen_reason: str | None
+    state: AccountState
+
+    @classmethod
+    def of_account(cls, user: User, roles: Collection[Role], *, in_review: bool) -> Self:
+        """A user row with its roles; `in_review`: whether an operator is to look at it."""
+        state = account_state(
+            frozen=user.frozen_at is not None, limited=bool(user.limited), in_review=in_review
+        )
+        return cls.model_validate({**_fields(user, roles), "state": state})
 
 
 def _fields(user: User, roles: Collection[Role]) -> dict[str, object]:
@@ -66,6 +79,7 @@ def _fields(user: User, roles: Collection[Role]) -> dict[str, object]:
         "verified_at": user.verified_at,
         "frozen_at": user.frozen_at,
         "frozen_reason": user.frozen_reason,
+        "lacks": list(Capability) if user.frozen_at is not None else user.limited,
     }
 
 
@@ -86,9 +100,38 @@ class Identity(Body):
 
 
 class AccountReason(Body):
-    """Why an operator freezes or unfreezes an account."""
+    """Why an operator freezes, limits or clears an account, or wants a look at it."""
 
     reason: Line = Field(examples=["Stolen cards, case 4711"])
+
+
+class ReviewRequest(Body):
+    """Why somebody asks for a look at their own account."""
+
+    words: Line = Field(examples=["The parcels of case 4711 have arrived, see their scans"])
+
+
+class AccountEventView(View):
+    """Something that was done to an account."""
+
+    id: int
+    kind: AccountEvent
+    capability: Capability | None = Field(description="What was taken away or given back.")
+    reason: str | None
+    by_id: UserId | None = Field(description="Null: the platform itself.")
+    at: Utc
+
+    @classmethod
+    def of(cls, row: AccountEventRow) -> Self:
+        """The view of an event's row."""
+        return cls(
+            id=row.id,
+            kind=AccountEvent(row.kind),
+            capability=Capability(row.capability) if row.capability else None,
+            reason=row.reason,
+            by_id=row.by_id,
+            at=row.at,
+        )
 
 
 class SelfDealingRefusalView(View):

@@ -81,7 +81,7 @@ _QUERIES = {
     """,
     Why.PAYOUT: """
         SELECT 'payout-' || id AS subject, NULL AS path_id FROM payouts
-        WHERE status IN ('requested', 'submitted', 'in_transit')
+        WHERE status IN ('requested', 'submitted', 'awaiting_payee', 'in_transit')
             AND created_at < now() - make_interval(days => :payout_days)
         ORDER BY id LIMIT :limit
     """,

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from sqlalchemy import ARRAY, Text, bindparam, delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from db.tables import AccountEventRow, User, UserRole
+from db.tables import AccountEventRow, Case, User, UserRole
 from domain.access import Role
+from domain.capabilities import Capability
 from domain.ids import new_id
 from domain.model import Message
+from domain.operator_cases import CaseKind
 from domain.people import AccountEvent
 
 NAMELESS = "Member"
@@ -24,6 +26,7 @@ class SignedIn(Message):
     id: str
     display_name: str
     frozen: bool
+    limited: frozenset[Capability]
     roles: frozenset[Role]
 
 
@@ -32,6 +35,7 @@ _WHO = select(
     User.id,
     User.display_name,
     User.frozen_at.is_not(None).label("frozen"),
+    User.limited,
     func.array(
         select(UserRole.role).where(UserRole.user_id == User.id).scalar_subquery(),
         type_=ARRAY(Text),
@@ -141,11 +145,46 @@ def record(
     user_id: str,
     event: AccountEvent,
     *,
-    by: str,
+    by: str | None,
     reason: str | None = None,
     key: str | None = None,
+    capability: Capability | None = None,
 ) -> None:
-    """Writes down what an operator has done to an account; once by `key`, if there is one."""
+    """Writes down what was done to an account; once by `key`, if there is one. `by` is None for the platform itself."""
     session.add(
-        AccountEventRow(key=key, user_id=user_id, kind=event.value, reason=reason, by_id=by)
+        AccountEventRow(
+            key=key,
+            user_id=user_id,
+            kind=event.value,
+            reason=reason,
+            capability=capability,
+            by_id=by,
+        )
     )
+
+
+async def events(
+    session: AsyncSession, user_id: str, after: int | None, limit: int
+) -> Sequence[AccountEventRow]:
+    """What was done to an account, newest first, before the event with that id."""
+    query = (
+        select(AccountEventRow)
+        .where(AccountEventRow.user_id == user_id)
+        .order_by(AccountEventRow.id.desc())
+        .limit(limit)
+    )
+    if after is not None:
+        query = query.where(AccountEventRow.id < after)
+    return (await session.scalars(query)).all()
+
+
+async def in_review(session: AsyncSession, user_ids: Collection[str]) -> set[str]:
+    """Which of the users an operator is to look at."""
+    rows = await session.scalars(
+        select(Case.subject).where(
+            Case.kind == CaseKind.ACCOUNT_REVIEW,
+            Case.subject.in_(user_ids),
+            Case.ended_at.is_(None),
+        )
+    )
+    return set(rows)

@@ -149,6 +149,8 @@ class Payout(Base):
     currency: Mapped[str]
     status: Mapped[str]
     failure_reason: Mapped[str | None]
+    confirm_url: Mapped[str | None]
+    """Where the payee confirms it, while that is awaited."""
     held_reason: Mapped[str | None]
     """Why an operator looks, or has looked, at it."""
     decided_by: Mapped[str | None] = mapped_column(ForeignKey("users.id"))

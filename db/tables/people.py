@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import CheckConstraint, ForeignKey, Identity, Index, UniqueConstraint, func
+from sqlalchemy import CheckConstraint, ForeignKey, Identity, Index, UniqueConstraint, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from db.tables.base import Base, one_of
+from domain.people import AccountEvent
 
 
 class User(Base):
@@ -18,6 +19,7 @@ class User(Base):
         UniqueConstraint("issuer", "subject"),
         CheckConstraint("(identity_hash IS NULL) = (verified_at IS NULL)", name="verified"),
         CheckConstraint("(frozen_at IS NULL) = (frozen_reason IS NULL)", name="frozen"),
+        CheckConstraint("limited <@ ARRAY['bid', 'pledge', 'sell', 'withdraw']", name="limited"),
         Index(None, "identity_hash"),
     )
 
@@ -30,6 +32,8 @@ class User(Base):
     verified_at: Mapped[datetime | None]
     frozen_at: Mapped[datetime | None]
     frozen_reason: Mapped[str | None]
+    limited: Mapped[list[str]] = mapped_column(server_default=text("'{}'"))
+    """The capabilities that are taken away; account_events tell why."""
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 
@@ -45,12 +49,13 @@ class UserRole(Base):
 
 
 class AccountEventRow(Base):
-    """What an operator has done to an account. `key` lets a freeze or its end happen once."""
+    """What was done to an account. `key` lets a freeze, a limit or their end happen once."""
 
     __tablename__ = "account_events"
     __table_args__ = (
+        CheckConstraint(one_of("kind", AccountEvent), name="kind"),
         CheckConstraint(
-            one_of("kind", ("verified", "unverified", "frozen", "unfrozen")), name="kind"
+            "(kind IN ('allowed', 'limited')) = (capability IS NOT NULL)", name="capability"
         ),
         Index(None, "user_id", "id"),
     )
@@ -60,7 +65,9 @@ class AccountEventRow(Base):
     user_id: Mapped[str] = mapped_column(ForeignKey("users.id"))
     kind: Mapped[str]
     reason: Mapped[str | None]
-    by_id: Mapped[str] = mapped_column(ForeignKey("users.id"))
+    capability: Mapped[str | None]
+    by_id: Mapped[str | None] = mapped_column(ForeignKey("users.id"))
+    """Nobody: the platform itself."""
     at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 

@@ -15,8 +15,14 @@ EFFECTS: dict[Operation, tuple[Effect, ...]] = {
     "card": (Effect.DECLINE, *_ANSWERS),
     "charge": (Effect.DECLINE, Effect.SETTLE_LATER, *_ANSWERS),
     "refund": (Effect.REFUND_REFUSED, Effect.REFUND_PENDING, *_ANSWERS),
-    "payout": (Effect.PAYOUT_FAILED, Effect.PAYOUT_HOLD, Effect.PAYOUT_RETURNED, *_ANSWERS),
     "dispute": _ANSWERS,
+    "payout": (
+        Effect.PAYOUT_AWAIT_PAYEE,
+        Effect.PAYOUT_FAILED,
+        Effect.PAYOUT_HOLD,
+        Effect.PAYOUT_RETURNED,
+        *_ANSWERS,
+    ),
     "webhook": (Effect.DELAY, Effect.DUPLICATE, Effect.REORDER, Effect.DROP),
     "statement": (
         Effect.LINE_MISSING,

@@ -47,6 +47,8 @@ class SandboxConfig:
     """Minor units per dispute, kept whoever wins."""
     payout_seconds: float = 1
     """How long a payout stays in transit."""
+    confirm_seconds: float = 86_400
+    """How long a payee may take to confirm a payout that waits for that."""
     retry_seconds: tuple[float, ...] = (1, 2, 5, 15, 60, 300, 900, 3_600)
     """Waits between attempts of one webhook; the last one repeats."""
     give_up_seconds: float = 259_200

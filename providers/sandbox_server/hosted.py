@@ -1,4 +1,4 @@
-"""The hosted pages on which people pay, or save a card for later. No API key; programs may press the buttons too."""
+"""The hosted pages on which people pay, save a card for later, or confirm a payout. No API key; programs may press the buttons too."""
 
 from __future__ import annotations
 
@@ -8,17 +8,19 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import RedirectResponse, Response
 from pydantic import TypeAdapter
 
-from providers.sandbox_server import cards, payments
+from providers.sandbox_server import cards, payments, payouts
 from providers.sandbox_server.html import Html, button, form, join, money, page
 from providers.sandbox_server.problems import Problem
-from providers.sandbox_server.records import Card, Payment
+from providers.sandbox_server.records import Card, Payment, Payout
 from providers.sandbox_server.web import Running, json_response
 
 PayAction = Literal["pay", "decline"]
 CardAction = Literal["save", "decline"]
-Action = TypeVar("Action", PayAction, CardAction)
+PayoutAction = Literal["confirm", "decline"]
+Action = TypeVar("Action", PayAction, CardAction, PayoutAction)
 _PAY: TypeAdapter[PayAction] = TypeAdapter(PayAction)
 _CARD: TypeAdapter[CardAction] = TypeAdapter(CardAction)
+_PAYOUT: TypeAdapter[PayoutAction] = TypeAdapter(PayoutAction)
 
 
 async def refuse_other_sites(request: Request) -> None:
@@ -93,6 +95,34 @@ async def try_card(reference: str, request: Request, box: Running) -> Response:
     return RedirectResponse(f"/card/{card.reference}", status_code=303)
 
 
+@router.get("/payout/{reference}")
+async def show_payout(reference: str, box: Running) -> Response:
+    """The page on which a payee confirms a payout."""
+    try:
+        with box.store.reading() as tx:
+            payout = payouts.get(tx, reference)
+    except Problem as problem:
+        return _payout_problem(problem)
+    return _payout_page(payout)
+
+
+@router.post("/payout/{reference}")
+async def answer_payout(reference: str, request: Request, box: Running) -> Response:
+    """The payee's word. Programs that accept JSON get the payout."""
+    try:
+        action = await _action(request, _PAYOUT, "action must be confirm or decline")
+        with box.store.transaction() as tx:
+            step = payouts.confirm if action == "confirm" else payouts.decline
+            payout = step(tx, reference)
+    except Problem as problem:
+        if _wants_json(request):
+            raise
+        return _payout_problem(problem)
+    if _wants_json(request):
+        return json_response(payout)
+    return RedirectResponse(f"/payout/{payout.reference}", status_code=303)
+
+
 def _wants_json(request: Request) -> bool:
     return "application/json" in request.headers.get("accept", "")
 
@@ -139,6 +169,23 @@ def _card_page(card: Card) -> Response:
         promise.format(card.currency, card.currency) if card.status != "canceled" else Html(""),
         _card_notice(card),
         buttons if card.status == "open" else _way_back(card.return_url),
+    )
+
+
+def _payout_page(payout: Payout) -> Response:
+    buttons = form(
+        f"/payout/{payout.reference}",
+        "wide",
+        button("确认收款 Confirm", name="action", value="confirm", primary=True),
+        button("拒绝 Decline", name="action", value="decline"),
+    )
+    awaited = payout.status == "awaiting_payee"
+    done = _bad("已关闭 Closed") if payout.status == "failed" else _good("✓ 已确认 Confirmed")
+    return _page(
+        "确认收款 Confirm a payout",
+        Html('<h1 class="text">{}</h1>').format(payout.holder),
+        Html('<div class="amount">{}</div>').format(money(payout.amount, payout.currency)),
+        buttons if awaited else done,
     )
 
 
@@ -197,6 +244,14 @@ def _card_problem(problem: Problem) -> Response:
         "保存银行卡 Save a card",
         problem,
         {404: "找不到此页面 There is no such page", 409: "此页面已关闭 This page is closed"},
+    )
+
+
+def _payout_problem(problem: Problem) -> Response:
+    return _problem(
+        "确认收款 Confirm a payout",
+        problem,
+        {404: "找不到该打款 There is no such payout", 409: "已关闭 This payout is closed"},
     )
 
 

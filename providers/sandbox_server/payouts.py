@@ -12,15 +12,18 @@ from providers.sandbox_server.lookup import Which, rows
 from providers.sandbox_server.problems import Problem
 from providers.sandbox_server.records import (
     INSUFFICIENT_BALANCE,
+    NOT_CONFIRMED,
+    PAYEE_DECLINED,
     AdvancePayout,
     Effect,
     NewPayout,
     Payout,
     PayoutState,
 )
-from providers.sandbox_server.store import Tx, new_reference
+from providers.sandbox_server.store import Tx, Value, new_reference
 
 _NEXT: dict[PayoutState, tuple[PayoutState, ...]] = {
+    "awaiting_payee": ("in_transit", "failed"),
     "in_transit": ("paid", "failed", "returned"),
     "paid": ("returned",),
     "failed": (),
@@ -38,10 +41,11 @@ def create(tx: Tx, key: str, wish: NewPayout) -> tuple[Payout, bool]:
     tx.run(
         "INSERT INTO payouts (reference, operation_id, subject, status, amount, currency,"
         " destination, holder, fee, created_at, plan, plan_reason, return_seconds, due_at)"
-        " VALUES (?, ?, ?, 'in_transit', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         reference,
         wish.operation_id,
         wish.subject,
+        "awaiting_payee" if plan == "await" else "in_transit",
         wish.amount,
         wish.currency,
         wish.destination,
@@ -51,14 +55,22 @@ def create(tx: Tx, key: str, wish: NewPayout) -> tuple[Payout, bool]:
         plan,
         reason,
         return_seconds,
-        None if plan == "hold" else tx.later(tx.config.payout_seconds),
+        _due_at(tx, plan),
     )
     idempotency.remember(tx, "payouts", key, wish, reference)
     _submit(tx, get(tx, reference))
     return get(tx, reference), True
 
 
+def _due_at(tx: Tx, plan: str) -> str | None:
+    if plan == "hold":
+        return None
+    return tx.later(tx.config.confirm_seconds if plan == "await" else tx.config.payout_seconds)
+
+
 def _plan(tx: Tx, names: tuple[str, ...]) -> tuple[str, str | None, float]:
+    if take(tx, "payout", Effect.PAYOUT_AWAIT_PAYEE, names):
+        return "await", None, 0
     if failing := take(tx, "payout", Effect.PAYOUT_FAILED, names):
         return "fail", failing.reason, 0
     if take(tx, "payout", Effect.PAYOUT_HOLD, names):
@@ -74,6 +86,8 @@ def _submit(tx: Tx, payout: Payout) -> None:
         return
     book(tx, "payout", payout.reference, payout.subject, -payout.amount, payout.currency)
     book(tx, "payout_fee", payout.reference, payout.subject, -payout.fee, payout.currency)
+    if payout.status == "awaiting_payee":
+        _tell(tx, payout, payout.status)
 
 
 def get(tx: Tx, reference: str) -> Payout:
@@ -81,12 +95,36 @@ def get(tx: Tx, reference: str) -> Payout:
     row = tx.one("SELECT * FROM payouts WHERE reference = ?", reference)
     if row is None:
         raise Problem(404, "not_found", "no such payout")
-    return Payout.model_validate(row)
+    return _payout(tx, row)
 
 
 def listed(tx: Tx, which: Which) -> list[Payout]:
     """Payouts, newest first."""
-    return [Payout.model_validate(row) for row in rows(tx, "payouts", which)]
+    return [_payout(tx, row) for row in rows(tx, "payouts", which)]
+
+
+def _payout(tx: Tx, row: dict[str, Value]) -> Payout:
+    payout = Payout.model_validate(row)
+    if payout.status != "awaiting_payee":
+        return payout
+    url = f"{tx.config.base_url}/payout/{payout.reference}"
+    return payout.model_copy(update={"confirm_url": url})
+
+
+def confirm(tx: Tx, reference: str) -> Payout:
+    """The payee wants the money: it is on its way to them. Again changes nothing."""
+    payout = get(tx, reference)
+    if payout.status in ("in_transit", "paid"):
+        return payout
+    return advance(tx, reference, AdvancePayout(to="in_transit"))
+
+
+def decline(tx: Tx, reference: str) -> Payout:
+    """The payee does not want it. Again changes nothing."""
+    payout = get(tx, reference)
+    if payout.status in ("in_transit", "paid"):
+        raise Problem(409, "already_final", f"this payout is {payout.status}")
+    return advance(tx, reference, AdvancePayout(to="failed", reason=PAYEE_DECLINED))
 
 
 def advance(tx: Tx, reference: str, step: AdvancePayout) -> Payout:
@@ -99,12 +137,16 @@ def advance(tx: Tx, reference: str, step: AdvancePayout) -> Payout:
     if step.to in ("failed", "returned"):
         _credit_back(tx, payout, with_fee=step.to == "failed")
     _set(tx, payout, step.to, step.reason)
+    if step.to == "in_transit":
+        due_at = tx.later(tx.config.payout_seconds)
+        tx.run("UPDATE payouts SET due_at = ? WHERE reference = ?", due_at, reference)
     return get(tx, reference)
 
 
 def next_steps(status: PayoutState) -> dict[PayoutState, str]:
     """What a person can make the bank say next, with button texts."""
     texts: dict[PayoutState, str] = {
+        "in_transit": "收款人确认 Confirmed",
         "paid": "到账 Paid",
         "failed": "失败 Failed",
         "returned": "退回 Returned",
@@ -127,6 +169,10 @@ def _set(tx: Tx, payout: Payout, status: PayoutState, reason: str | None) -> Non
         reason or "account_closed" if bad else None,
         payout.reference,
     )
+    _tell(tx, payout, status)
+
+
+def _tell(tx: Tx, payout: Payout, status: PayoutState) -> None:
     data = {
         "subject": payout.subject,
         "reference": payout.reference,
@@ -141,7 +187,10 @@ def run_due(tx: Tx) -> None:
     """Ends every payout whose time in transit, or whose time until its return, is over."""
     found = tx.all("SELECT * FROM payouts WHERE due_at <= ? ORDER BY due_at, id", tx.moment)
     for row in found:
-        payout = Payout.model_validate(row)
+        payout = _payout(tx, row)
+        if payout.status == "awaiting_payee":
+            advance(tx, payout.reference, AdvancePayout(to="failed", reason=NOT_CONFIRMED))
+            continue
         reason = str(row["plan_reason"]) if row["plan_reason"] else None
         if payout.status == "paid":
             advance(tx, payout.reference, AdvancePayout(to="returned", reason=reason))

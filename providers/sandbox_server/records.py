@@ -19,8 +19,8 @@ WebAddress = Annotated[str, StringConstraints(pattern=r"^https?://\S+$", max_len
 PaymentState = Literal["open", "captured", "canceled"]
 CardState = Literal["open", "saved", "canceled"]
 RefundState = Literal["pending", "succeeded", "refused"]
-PayoutState = Literal["in_transit", "paid", "failed", "returned"]
 DisputeState = Literal["open", "under_review", "won", "lost"]
+PayoutState = Literal["awaiting_payee", "in_transit", "paid", "failed", "returned"]
 Channel = Literal["payments", "carrier"]
 EVIDENCE_SECONDS = 10 * 24 * 3_600
 """How long a bank waits for evidence in a dispute when nothing else is said; the sandbox's never decides by itself."""
@@ -132,6 +132,9 @@ class NewPayout(Body):
 
 INSUFFICIENT_BALANCE = "insufficient_balance"
 """Why a payout fails that the platform's balance does not cover."""
+PAYEE_DECLINED = "payee_declined"
+NOT_CONFIRMED = "payee_did_not_confirm"
+"""Why a payout fails that its payee has not confirmed in time."""
 
 
 class Payout(Record):
@@ -146,11 +149,14 @@ class Payout(Record):
     fee: int
     failure_reason: str | None
     created_at: datetime
+    confirm_url: str | None = None
+    """Where the payee confirms it, while that is awaited."""
 
     @computed_field
     def destination_at_fault(self) -> bool:
-        """Whether the payee's bank said no; being short of balance is the platform's own fault."""
-        return self.status in ("failed", "returned") and self.failure_reason != INSUFFICIENT_BALANCE
+        """Whether the payee's bank said no; neither being short of balance nor what the payee does is its fault."""
+        others = (INSUFFICIENT_BALANCE, PAYEE_DECLINED, NOT_CONFIRMED)
+        return self.status in ("failed", "returned") and self.failure_reason not in others
 
 
 class AdvanceRefund(Body):
@@ -159,7 +165,7 @@ class AdvanceRefund(Body):
 
 
 class AdvancePayout(Body):
-    to: Literal["paid", "failed", "returned"]
+    to: Literal["in_transit", "paid", "failed", "returned"]
     reason: Text | None = None
 
 
@@ -258,6 +264,7 @@ class Effect(StrEnum):
     LATE_CAPTURE = "late_capture"
     REFUND_REFUSED = "refund_refused"
     REFUND_PENDING = "refund_pending"
+    PAYOUT_AWAIT_PAYEE = "payout_await_payee"
     PAYOUT_FAILED = "payout_failed"
     PAYOUT_HOLD = "payout_hold"
     PAYOUT_RETURNED = "payout_returned"

@@ -115,5 +115,22 @@ CREATE TABLE dispute_evidence (
 """
 """Evidence in disputes, and a last moment for it."""
 
-STEPS = (_FIRST, _CARDS, _EVIDENCE)
+_CONFIRMED_PAYOUTS = """
+CREATE TABLE confirmed_payouts (
+    id INTEGER PRIMARY KEY, reference TEXT NOT NULL UNIQUE, operation_id TEXT NOT NULL UNIQUE,
+    subject TEXT NOT NULL, status TEXT NOT NULL
+        CHECK (status IN ('awaiting_payee', 'in_transit', 'paid', 'failed', 'returned')),
+    amount INTEGER NOT NULL CHECK (amount > 0), currency TEXT NOT NULL,
+    destination TEXT NOT NULL, holder TEXT NOT NULL, fee INTEGER NOT NULL DEFAULT 0,
+    failure_reason TEXT, created_at TEXT NOT NULL,
+    plan TEXT NOT NULL, plan_reason TEXT, return_seconds REAL NOT NULL DEFAULT 0, due_at TEXT
+) STRICT;
+INSERT INTO confirmed_payouts SELECT * FROM payouts;
+DROP TABLE payouts;
+ALTER TABLE confirmed_payouts RENAME TO payouts;
+CREATE INDEX payouts_due ON payouts (due_at) WHERE due_at IS NOT NULL;
+"""
+"""Payouts that wait for their payee: SQLite changes no CHECK of a table that is there."""
+
+STEPS = (_FIRST, _CARDS, _EVIDENCE, _CONFIRMED_PAYOUTS)
 """Step N brings a file from version N to version N + 1."""

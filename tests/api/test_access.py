@@ -138,6 +138,7 @@ EXPECTED = """
     evidence.hand_in         buyer seller initiator creator bidder backer approver asker maker broker requester operator
     chargeback.rule          operator
     unwind.view              buyer seller initiator creator bidder backer approver asker maker broker requester operator
+    account.limit            operator
     payout.cancel            owner
     payout.decide            operator
     tax.see                  owner operator
@@ -171,6 +172,7 @@ ROUTES = {
     "/v1/users/{buyer}/balances": (401, 403, 200, 403, 200, 403),
     "/v1/users/{buyer}/statement": (401, 403, 200, 403, 200, 403),
     "/v1/users/{buyer}/statement.csv": (401, 403, 200, 403, 200, 403),
+    "/v1/users/{buyer}/account-events": (401, 403, 403, 403, 200, 403),
     "/v1/users/{buyer}/tax/2026/4": (401, 403, 200, 403, 200, 403),
     "/v1/tax-reports/2026/4": (401, 403, 403, 403, 200, 403),
     "/v1/tax-reports/2026/4/report.csv": (401, 403, 403, 403, 200, 403),

@@ -46,6 +46,7 @@ def make_box(tmp_path: Path, platform: Platform) -> MakeBox:
         retry_seconds: tuple[float, ...] = (0.02,),
         give_up_seconds: float = 60,
         payout_fee: int = 0,
+        confirm_seconds: float = 86_400,
         payout_seconds: float = 0,
         webhook_url: str | None = None,
     ) -> AsyncIterator[Box]:
@@ -59,6 +60,7 @@ def make_box(tmp_path: Path, platform: Platform) -> MakeBox:
             carrier_url=f"{platform.url}/v1/webhooks/carriers/sandbox",
             carrier_secret=CARRIER_SECRET,
             payout_fee=payout_fee,
+            confirm_seconds=confirm_seconds,
             payout_seconds=payout_seconds,
             retry_seconds=retry_seconds,
             give_up_seconds=give_up_seconds,

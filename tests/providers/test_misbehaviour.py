@@ -125,6 +125,23 @@ async def test_payout_hold_and_every_way_on(box: Box) -> None:
     assert await box.balance() == 100_000 - 600 - 1_000
 
 
+async def test_a_payout_lapses_that_its_payee_does_not_confirm(make_box: MakeBox) -> None:
+    async with make_box(confirm_seconds=0.05, payout_fee=20) as box:
+        await box.paid()
+        await box.misbehave("payout", "payout_await_payee")
+        sent = await box.client.create_payout(payout_request(4_000))
+        assert sent.status is PayoutStatus.AWAITING_PAYEE
+        assert sent.confirm_url is not None
+        await box.platform.expect(sent.subject, "payout.awaiting_payee", "payout.failed")
+        lapsed = await box.client.get_payout(sent.reference)
+        assert (lapsed.status, lapsed.failure_reason) == (
+            PayoutStatus.FAILED,
+            "payee_did_not_confirm",
+        )
+        assert not lapsed.destination_at_fault
+        assert await box.balance() == 10_000 - 60
+
+
 async def test_payout_returned_after_paid_by_command(make_box: MakeBox) -> None:
     async with make_box(payout_fee=20) as box:
         await box.paid()
