@@ -37,6 +37,8 @@ class Caller:
     """Frozen by an operator: may look, but not begin anything."""
     limited: frozenset[Capability] = frozenset()
     """What is taken away of what the account may do."""
+    signed_in_at: int | None = None
+    """When they last signed in, in seconds since 1970; None when the issuer does not tell."""
 
     def relations(
         self, *, owner: str | None = None, buyer: str | None = None, seller: str | None = None
@@ -65,17 +67,22 @@ async def _optional_user(
         roles=effective_roles(identity.subject, user.roles, admins),
         frozen=user.frozen,
         limited=user.limited,
+        signed_in_at=identity.signed_in_at,
     )
 
 
 async def _current_user(
-    user: Annotated[Caller | None, Depends(_optional_user)], request: Request
+    user: Annotated[Caller | None, Depends(_optional_user)],
+    request: Request,
+    services: ServicesDep,
 ) -> Caller:
     if user is None:
         raise Unauthenticated(
             "no bearer token", field="Authorization", accepted="Authorization: Bearer <token>"
         )
-    pass_gate(request, user.limited)
+    pass_gate(
+        request, user.limited, user.signed_in_at, step_up_seconds=services.settings.step_up_seconds
+    )
     return user
 
 

@@ -25,6 +25,7 @@ from domain.errors import (
     IdempotencyKeyMissing,
     InvalidInput,
     NotFound,
+    StepUpNeeded,
     Unauthenticated,
     Unavailable,
     all_errors,
@@ -199,6 +200,9 @@ def _clean(text: str) -> str:
 
 def headers_of(error: DomainError) -> dict[str, str]:
     """The headers that belong to a refusal."""
+    if isinstance(error, StepUpNeeded):
+        wrong = 'error="insufficient_user_authentication", error_description="sign in again"'
+        return {"WWW-Authenticate": f'Bearer realm="baigong", {wrong}, {error.accepted}'}
     if isinstance(error, Unauthenticated):
         # Without any token there is nothing wrong with it to tell (RFC 6750, section 3.1).
         wrong = "" if error.field else ', error="invalid_token"'

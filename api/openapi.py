@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any, cast
 
 from fastapi import FastAPI
@@ -18,13 +19,14 @@ from api.errors import (
     known_problems,
     problem_uri,
 )
-from api.gates import NEEDED
+from api.gates import NEEDED, STEP_UP
 from domain.errors import (
     CapabilityLimited,
     DomainError,
     IdempotencyConflict,
     IdempotencyKeyMissing,
     InvalidInput,
+    StepUpNeeded,
     Unauthenticated,
     Unavailable,
 )
@@ -85,11 +87,16 @@ def _write_problems(
 
 def _write_gate(operation: Node) -> None:
     """Adds what the operation needs by the tables of api.gates."""
-    if operation["operationId"] in NEEDED:
-        entry = operation["responses"].setdefault(
-            str(CapabilityLimited.http_status), {"description": "", MARKER: []}
-        )
-        entry[MARKER].append(CapabilityLimited.code)
+    gates: tuple[tuple[type[DomainError], Collection[str]], ...] = (
+        (CapabilityLimited, NEEDED),
+        (StepUpNeeded, STEP_UP),
+    )
+    for error, operations in gates:
+        if operation["operationId"] in operations:
+            empty: Node = {"description": "", MARKER: []}
+            operation["responses"].setdefault(str(error.http_status), empty)[MARKER].append(
+                error.code
+            )
 
 
 def _shared(operation: Node) -> set[type[DomainError]]:

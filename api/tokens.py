@@ -39,6 +39,8 @@ class Identity:
     issuer: str
     subject: str
     name: str | None
+    signed_in_at: int | None
+    """When they last signed in (`auth_time`), in seconds since 1970; None when the issuer does not tell."""
 
 
 class TokenVerifier:
@@ -103,7 +105,13 @@ class TokenVerifier:
         if not isinstance(subject, str) or not _storable(subject, 255):
             raise Unauthenticated("claim not acceptable: sub")
         shown = name.strip() if isinstance(name, str) else ""
-        return Identity(self._issued_by, subject, shown if _storable(shown, 80) else None)
+        told = claims.get("auth_time")
+        return Identity(
+            issuer=self._issued_by,
+            subject=subject,
+            name=shown if _storable(shown, 80) else None,
+            signed_in_at=told if isinstance(told, int) and not isinstance(told, bool) else None,
+        )
 
     async def _refresh(self) -> None:
         """Fetches the key set, once for all who wait; keeps the old one when the issuer does not answer."""

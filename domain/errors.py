@@ -133,6 +133,13 @@ class Unauthenticated(DomainError):
     title = "A valid bearer token is needed"
 
 
+class StepUpNeeded(Unauthenticated):
+    """Money acts need a sign-in that is younger than this one (RFC 9470, step-up authentication)."""
+
+    code = "step_up_needed"
+    title = "Sign in again"
+
+
 class Forbidden(DomainError):
     """The user may see this but not do that."""
 

@@ -158,6 +158,8 @@ class Settings(BaseSettings):
     operator_policy: OperatorPolicy = OperatorPolicy()
     tax_policy: TaxPolicy = TaxPolicy()
     reconcile_policy: ReconcilePolicy = ReconcilePolicy()
+    step_up_seconds: Annotated[int, Field(ge=0, le=86_400)] = 900
+    """Acts about money need a sign-in that is not older; 0 for issuers that do not tell when somebody signed in."""
 
     graceful_shutdown_seconds: Annotated[int, Field(ge=0, le=600)] = 10
     """How long a worker that stops lets running activities finish."""

@@ -61,6 +61,7 @@ def issue_token(user: str, settings: Settings) -> str:
         "sub": user,
         "name": re.sub(r"[_-]+", " ", user).strip().title(),
         "iat": now,
+        "auth_time": now,
         "nbf": now,
         "exp": now + TOKEN_SECONDS,
         "jti": uuid.uuid4().hex,
@@ -100,7 +101,7 @@ def application(settings: Settings) -> Starlette:
                 "response_types_supported": ["token"],
                 "subject_types_supported": ["public"],
                 "id_token_signing_alg_values_supported": [ALGORITHM],
-                "claims_supported": ["iss", "aud", "sub", "name", "iat", "nbf", "exp"],
+                "claims_supported": ["iss", "aud", "sub", "name", "iat", "auth_time", "nbf", "exp"],
             }
         )
 

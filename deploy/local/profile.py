@@ -10,6 +10,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from deploy.local.errors import USAGE, LocalError, settings_line
+from deploy.local.issuer import TOKEN_SECONDS
 from deploy.local.postgres import PostgresServer
 from deploy.local.secrets import shared_secrets
 from deploy.local.temporal import TemporalServer
@@ -115,6 +116,9 @@ class Profile:
         if self.temporal_ui_url is not None:
             resolved["BAIGONG_TEMPORAL_UI_URL"] = self.temporal_ui_url
         made = shared_secrets(self.settings.data_dir)
+        if self.runs_issuer:
+            # People keep a demo token in a shell for as long as it is valid; nobody signs in to get one.
+            made = {"BAIGONG_STEP_UP_SECONDS": str(TOKEN_SECONDS), **made}
         return {**made, **with_defaults(self.given), **resolved}
 
     def ports(self) -> list[PortUse]:

@@ -77,6 +77,7 @@ class Issuer:
             "sub": subject,
             "name": subject.capitalize(),
             "iat": now,
+            "auth_time": now,
             "exp": now + 3_600,
         }
         claims.update(changes)

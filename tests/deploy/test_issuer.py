@@ -46,6 +46,7 @@ async def test_a_token_verifies_against_the_published_keys(settings: Settings) -
     assert (claims["aud"], claims["sub"], claims["name"]) == ("baigong", "li-hua", "Li Hua")
     assert claims["exp"] - claims["iat"] == TOKEN_SECONDS
     assert claims["nbf"] <= time.time() <= claims["exp"]
+    assert claims["auth_time"] == claims["iat"]
 
 
 async def test_the_command_prints_a_token_of_the_same_key(settings: Settings) -> None:

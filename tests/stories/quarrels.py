@@ -81,10 +81,10 @@ class Quarrel:
         await self.house.skipper.fast_forward(story, seconds)
 
     async def to_ruling(self) -> None:
-        """Both have talked to no end."""
+        """Both have talked for a while, and one asks for a ruling."""
         await self.act("answer", self.respondent)
-        await self.let_pass(30 * DAY + 1)
-        await self.until("ruling")
+        await self.let_pass(3 * DAY + 1)
+        await self.act("escalate", self.claimant)
 
     async def ruled(self, to_payer: int, by: str | None = None) -> str:
         """An operator rules; who it was."""

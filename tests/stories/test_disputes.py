@@ -168,7 +168,9 @@ async def test_an_appeal_nobody_rules_on_leaves_the_first_ruling(house: House) -
 async def test_without_a_ruling_the_buyer_gets_everything_back(house: House) -> None:
     deal = await delivered(house)
     case = await quarrel(house, deal)
-    await case.to_ruling()
+    await case.act("answer", case.respondent)
+    await case.let_pass(30 * DAY + 1)
+    await case.until("ruling")
     await case.let_pass(30 * DAY + 1)
     await case.ended("decided", back=PRICE, outcome=10_000)
     await finish(deal)

@@ -66,7 +66,7 @@ async def test_without_a_ruling_the_rule_of_tenders_decides(house: House) -> Non
             await job.on(1, "submit", job.worker, note="Done")
         case = await about_milestone(job, job.buyer)
         await case.to_ruling()
-        await case.let_pass(30 * DAY + 1)
+        await case.let_pass(57 * DAY + 1)
         back = 0 if submitted else 30_000
         await case.ended("decided", back=back, outcome=back // 3)
         await job.until("completed")
