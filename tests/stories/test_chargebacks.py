@@ -28,7 +28,6 @@ from tests.stories.money import (
     payout_at,
     redeliver,
     refund_of,
-    rewrite_at_provider,
     settled,
     take_out,
     unheard,
@@ -223,12 +222,7 @@ async def test_several_at_once_and_decided_differently(house: House) -> None:
 async def test_more_than_the_payment(house: House) -> None:
     """Banks add costs and exchange rates: the seller gives back what they got, the rest is the platform's loss."""
     sale, _ = await sold(house)
-    async with unheard(house):
-        dispute = await disputed(house, sale)
-    change = "UPDATE disputes SET amount = ? WHERE reference = ?"
-    rewrite_at_provider(house, change, PRICE + 1_234, dispute)
-    await news(house, "dispute.opened", sale["payment"]["id"])
-    await chargeback_at(house, dispute, "open")
+    dispute = await opened(house, sale, PRICE + 1_234, over=True)
     await decided(house, dispute, won=False)
     assert posted_by_chargebacks(house, sale)[-4:] == borne(
         PRICE + 1_234, receivable=SHARE, fee=COMMISSION, loss=1_234
