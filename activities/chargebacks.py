@@ -10,6 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 from temporalio import activity
 
+from activities.chargebacks_returned import bearers, returned
 from activities.funding import HOOKS
 from activities.transitions import advance, close_when_empty, happened, lock_path, timers
 from db import inbox
@@ -96,18 +97,10 @@ class Chargebacks:
             row = await _chargeback(session, payment, theirs)
             if row is None:
                 row = await _open(session, path, payment, theirs, request)
-                await open_case(
-                    session,
-                    CaseKind.CHARGEBACK,
-                    row.id,
-                    summary=f"The payer's bank has taken {_amount(row)} back: answer it in time",
-                    within_seconds=self.operators.sla_seconds,
-                    path_id=path.id,
-                    user_id=payment.payer_id,
-                    money=Money(amount=row.amount, currency=row.currency),
-                )
+                await self._call(session, row, CaseKind.CHARGEBACK, "answer it in time")
             _require_agreement(row, payment, theirs)
-            decided = row.status != _STATES[theirs.status]
+            await self._take_note_anew(session, path, payment, row, theirs, request)
+            decided = row.status in UNDECIDED and row.status != _STATES[theirs.status]
         if not decided:
             return
         async with self.database.transaction() as session:
@@ -126,6 +119,47 @@ class Chargebacks:
             await end_case(session, CaseKind.CHARGEBACK, row.id, row.status)
             end = _won if row.status == ChargebackState.WON else _lost
             await end(session, path, payment, row, request)
+
+    async def _take_note_anew(
+        self,
+        session: AsyncSession,
+        path: Path,
+        payment: Payment,
+        row: Chargeback,
+        theirs: ProviderDispute,
+        request: FollowChargebacks,
+    ) -> None:
+        """What a bank does that had decided: it takes the money a second time, or gives back what was lost."""
+        is_won = theirs.status is DisputeStatus.WON
+        if row.status == ChargebackState.WON and not is_won:
+            row.status, row.ended_at = ChargebackState.OPEN, None
+            row.rounds += 1
+            await _taken(session, path, payment, row, 0, request)
+            await self._call(session, row, CaseKind.CHARGEBACK, "it has decided anew")
+        elif row.status == ChargebackState.LOST and is_won != (row.returned_at is not None):
+            row.rounds += 1
+            row.returned_at = request.at if is_won else None
+            await returned(session, path, row, _key(row, "returned"), back=is_won)
+            if is_won:
+                facts = f"it stands on suspense:{row.provider}; the loss was borne by {await bearers(session, row)}"
+                await self._call(session, row, CaseKind.DIFFERENCE, facts)
+            else:
+                await end_case(session, CaseKind.DIFFERENCE, row.id, "taken_again")
+
+    async def _call(
+        self, session: AsyncSession, row: Chargeback, kind: CaseKind, words: str
+    ) -> None:
+        moved = "given back, lost before," if row.returned_at else "taken back"
+        await open_case(
+            session,
+            kind,
+            row.id,
+            summary=f"The payer's bank has {moved} {_amount(row)}: {words}",
+            within_seconds=self.operators.sla_seconds,
+            path_id=row.path_id,
+            user_id=row.payer_id,
+            money=Money(amount=row.amount, currency=row.currency),
+        )
 
 
 async def _open(
@@ -151,18 +185,31 @@ async def _open(
         opened_at=request.at,
     )
     session.add(row)
+    await _taken(session, path, payment, row, row.fee, request)
+    return row
+
+
+async def _taken(
+    session: AsyncSession,
+    path: Path,
+    payment: Payment,
+    row: Chargeback,
+    fee: int,
+    request: FollowChargebacks,
+) -> None:
+    """CHARGEBACK opened, or opened anew without another fee: the money has left."""
     pauses = HOOKS[path.kind].pauses and not _has_ended(path)
     if pauses:
         path.paused_at = path.paused_at or request.at
     await journal.post(
         session,
         postings.chargeback_open(
-            f"{row.id}/open", path.id, row.id, row.provider, row.amount, row.fee, row.currency
+            _key(row, "open"), path.id, row.id, row.provider, row.amount, fee, row.currency
         ),
     )
     due = f"; evidence counts until {row.due_by:%Y-%m-%d %H:%M} UTC" if row.due_by else ""
     news = ChargebackNews(
-        key=f"{row.id}/opened",
+        key=_key(row, "opened"),
         workflow_id=path.workflow_id,
         signal=PathSignal.PAUSE if pauses else PathSignal.NONE,
     )
@@ -175,7 +222,6 @@ async def _open(
         news,
         request,
     )
-    return row
 
 
 async def _won(
@@ -189,13 +235,13 @@ async def _won(
     await journal.post(
         session,
         postings.chargeback_won(
-            f"{row.id}/won", path.id, row.id, row.provider, row.amount, row.currency
+            _key(row, "won"), path.id, row.id, row.provider, row.amount, row.currency
         ),
     )
     # A path that went on meanwhile may have been refused its end and wait. One with payments of thousands waits for none
     # of them, and its story must not grow with each.
     news = ChargebackNews(
-        key=f"{row.id}/decided",
+        key=_key(row, "decided"),
         workflow_id=path.workflow_id,
         signal=PathSignal.NONE if payment.pledge_id else PathSignal.WAKE,
     )
@@ -226,12 +272,12 @@ async def _lost(
     had_ended = _has_ended(path)
     await _resume(session, path, row, request.at)
     news = ChargebackNews(
-        key=f"{row.id}/decided", workflow_id=path.workflow_id, signal=PathSignal.NONE
+        key=_key(row, "decided"), workflow_id=path.workflow_id, signal=PathSignal.NONE
     )
     words = f"The payer's bank keeps {_amount(row)}"
     _happens(session, path, _LOST, words, news, request)
     lost = Lost(
-        key=f"{row.id}/lost",
+        key=_key(row, "lost"),
         at=request.at,
         chargeback_id=row.id,
         amount=row.amount,
@@ -330,7 +376,12 @@ async def _seen(session: AsyncSession, payment: Payment, story: str) -> Chargeba
     """What is open, and all that this story has brought about: an earlier answer may have been lost."""
     path = await session.get_one(Path, payment.path_id)
     rows = await _chargebacks_of(session, payment.id)
-    keys = [f"{row.id}/{step}" for row in rows for step in ("opened", "decided")]
+    keys = [
+        _key(row, step, number)
+        for row in rows
+        for number in range(row.rounds + 1)
+        for step in ("opened", "decided")
+    ]
     events = (
         await session.scalars(
             select(PathEvent).where(PathEvent.key.in_(keys)).order_by(PathEvent.id)
@@ -377,7 +428,7 @@ async def _chargeback(
 
 
 def _require_agreement(row: Chargeback, payment: Payment, theirs: ProviderDispute) -> None:
-    """Raises ProviderMismatch when the dispute is not about this payment, has changed, or is decided anew."""
+    """Raises ProviderMismatch when the dispute is not about this payment, or has changed."""
     ours = (row.payment_id, payment.id, payment.reference, row.currency, row.amount, row.fee)
     if ours != (
         payment.id,
@@ -391,10 +442,12 @@ def _require_agreement(row: Chargeback, payment: Payment, theirs: ProviderDisput
             f"{theirs.reference} is {theirs.amount} {theirs.currency} for {theirs.subject}; "
             f"expected {row.amount} {payment.currency} for {payment.id}"
         )
-    if row.status not in (*UNDECIDED, _STATES[theirs.status]):
-        raise ProviderMismatch(
-            f"{theirs.reference} is {row.status} here and {theirs.status} at the provider"
-        )
+
+
+def _key(row: Chargeback, step: str, number: int | None = None) -> str:
+    """Names a step; what a bank decides anew is another step."""
+    number = row.rounds if number is None else number
+    return f"{row.id}/{step}/{number}" if number else f"{row.id}/{step}"
 
 
 def _amount(row: Chargeback) -> str:

@@ -66,6 +66,9 @@ class ChargebackView(View):
     ended_at: Utc | None
     answer: AnswerView | None
     accepted_at: Utc | None = Field(description="When operators gave in.")
+    returned_at: Utc | None = Field(
+        description="When the bank gave back after all what was lost; operators say to whom it goes."
+    )
     locks_payer: bool = Field(description="Whether its payer may pay for nothing new.")
     cleared_at: Utc | None
 
@@ -88,7 +91,10 @@ class ChargebackView(View):
             ended_at=row.ended_at,
             answer=AnswerView.of(pack) if pack else None,
             accepted_at=row.accepted_at,
-            locks_payer=row.status != ChargebackState.WON and row.cleared_at is None,
+            returned_at=row.returned_at,
+            locks_payer=row.status != ChargebackState.WON
+            and row.cleared_at is None
+            and row.returned_at is None,
             cleared_at=row.cleared_at,
         )
 

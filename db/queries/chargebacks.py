@@ -73,6 +73,7 @@ async def locking(session: AsyncSession, payer_id: str) -> Chargeback | None:
             Chargeback.payer_id == payer_id,
             Chargeback.status != ChargebackState.WON,
             Chargeback.cleared_at.is_(None),
+            Chargeback.returned_at.is_(None),
         )
         .order_by(Chargeback.id)
         .limit(1)

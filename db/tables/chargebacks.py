@@ -57,7 +57,9 @@ class Chargeback(Base):
     opened_at: Mapped[datetime]
     ended_at: Mapped[datetime | None]
     rounds: Mapped[int] = mapped_column(server_default=text("0"))
-    """How often the bank has decided."""
+    """How often the bank has decided anew."""
+    returned_at: Mapped[datetime | None]
+    """Of a lost one: when the bank gave the money back after all; operators say to whom it goes."""
     accepted_at: Mapped[datetime | None]
     """When operators gave in."""
     accepted_by: Mapped[str | None] = mapped_column(ForeignKey("users.id"))

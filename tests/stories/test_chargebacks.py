@@ -28,12 +28,12 @@ from tests.stories.money import (
     payout_at,
     redeliver,
     refund_of,
-    rewrite_at_provider,
     settled,
     take_out,
     unheard,
 )
 from tests.stories.test_second_looks import calls_operator, gone, grown_older, news
+from tests.waiting import eventually
 
 COMMISSION = PRICE - SHARE
 
@@ -222,12 +222,7 @@ async def test_several_at_once_and_decided_differently(house: House) -> None:
 async def test_more_than_the_payment(house: House) -> None:
     """Banks add costs and exchange rates: the seller gives back what they got, the rest is the platform's loss."""
     sale, _ = await sold(house)
-    async with unheard(house):
-        dispute = await disputed(house, sale)
-    change = "UPDATE disputes SET amount = ? WHERE reference = ?"
-    rewrite_at_provider(house, change, PRICE + 1_234, dispute)
-    await news(house, "dispute.opened", sale["payment"]["id"])
-    await chargeback_at(house, dispute, "open")
+    dispute = await opened(house, sale, PRICE + 1_234, over=True)
     await decided(house, dispute, won=False)
     assert posted_by_chargebacks(house, sale)[-4:] == borne(
         PRICE + 1_234, receivable=SHARE, fee=COMMISSION, loss=1_234
@@ -242,7 +237,13 @@ async def test_a_buyer_who_has_the_money_twice_owes_it(house: House) -> None:
     dispute = await opened(house, deal.sale)
     await deal.act("cancel", deal.buyer)
     refund = await refund_of(house, deal.sale, "refused", by=deal.buyer)
-    await house.post(f"/v1/refunds/{refund['id']}/accept-balance", by=deal.buyer)
+
+    async def accepted() -> bool:
+        # The refusal is in the books a moment before its story knows of it.
+        place = f"/v1/refunds/{refund['id']}/accept-balance"
+        return (await house.call("POST", place, by=deal.buyer)).status_code == 200
+
+    await eventually(accepted)
     await deal.until("refunded")
     await decided(house, dispute, won=False)
     assert posted_by_chargebacks(house, deal.sale)[-2:] == borne(PRICE, payable=PRICE)
@@ -315,24 +316,62 @@ async def test_a_verdict_nobody_told_of_is_found(house: House) -> None:
     await house.assert_at_zero(sale)
 
 
-async def test_a_bank_that_decides_anew_calls_an_operator(house: House) -> None:
+async def decided_anew(house: House, dispute: str, *, won: bool) -> None:
+    """The bank decides another time."""
+    verdict = {"won": won, "anew": True}
+    (await house.sandbox.post(f"/v1/disputes/{dispute}/close", json=verdict)).raise_for_status()
+
+
+async def test_won_and_then_lost_it_is_borne_like_any_other(house: House) -> None:
+    """A second presentment: the bank takes the money once more, without another fee."""
     sale, _ = await sold(house)
     dispute = await opened(house, sale)
     await decided(house, dispute, won=True)
-    story = story_of_chargeback(sale)
-    await house.workflow(story).result()
-    posted = posted_by_chargebacks(house, sale)
-    change = "UPDATE disputes SET status = ? WHERE reference = ?"
-    rewrite_at_provider(house, change, "lost", dispute)
-    await news(house, "dispute.closed", sale["payment"]["id"])
-    await calls_operator(house, story)
-    assert posted_by_chargebacks(house, sale) == posted
-
-    rewrite_at_provider(house, change, "won", dispute)
-    await house.workflow(story).signal("wake")
-    await house.workflow(story).result()
-    await calls_operator(house, story, called=False)
+    await house.workflow(story_of_chargeback(sale)).result()
+    await decided_anew(house, dispute, won=False)
+    await chargeback_at(house, dispute, "lost")
+    assert posted_by_chargebacks(house, sale) == [
+        *taken(PRICE),
+        *given_back(PRICE),
+        f"chargeback_open: debit dispute {PRICE}",
+        f"chargeback_open: credit cash {PRICE}",
+        *borne(PRICE, receivable=SHARE, fee=COMMISSION),
+    ]
+    assert balance(house, "receivable", sale["seller_id"]) == SHARE
+    await house.workflow(story_of_chargeback(sale)).result()
+    cases = "SELECT outcome FROM cases WHERE path_id = %s AND kind = 'chargeback' ORDER BY id"
+    assert house.sql(cases, sale["id"]) == [("won",), ("lost",)]
     await house.assert_at_zero(sale)
+
+
+async def test_lost_and_then_won_operators_say_to_whom_it_goes(house: House) -> None:
+    sale, _ = await sold(house)
+    dispute = await opened(house, sale)
+    await decided(house, dispute, won=False)
+    await house.workflow(story_of_chargeback(sale)).result()
+    before = balance(house, "suspense", "sandbox")
+    returned = "SELECT returned_at IS NOT NULL FROM chargebacks WHERE reference = %s"
+    cases = "SELECT state, summary FROM cases WHERE path_id = %s AND kind = 'difference'"
+    for round_, back in enumerate((True, False, True), start=1):
+        await decided_anew(house, dispute, won=back)
+
+        def seen(back: bool = back) -> bool:
+            return house.sql(returned, dispute) == [(back,)]
+
+        await eventually(seen)
+        await house.workflow(story_of_chargeback(sale)).result()
+        assert abs(balance(house, "suspense", "sandbox") - before) == (PRICE if back else 0)
+        assert len(house.sql(cases, sale["id"])) == (round_ + 1) // 2
+    state, summary = house.sql(cases + " AND ended_at IS NULL", sale["id"])[0]
+    assert state == "open" and f"receivable:{sale['seller_id']}" in summary
+    # Nothing that was borne has moved: two operators decide that, and the path stays closed.
+    assert balance(house, "receivable", sale["seller_id"]) == SHARE
+    await house.assert_at_zero(sale)
+
+    await decided_anew(house, dispute, won=False)
+    await eventually(lambda: house.sql(returned, dispute) == [(False,)])
+    assert balance(house, "suspense", "sandbox") == before
+    await house.workflow(story_of_chargeback(sale)).result()
 
 
 async def test_the_fee_is_the_platforms_whoever_wins(house: House) -> None:

@@ -18,6 +18,7 @@ ALTER TABLE chargebacks ADD COLUMN cleared_at timestamptz;
 ALTER TABLE chargebacks ADD COLUMN cleared_by text;
 ALTER TABLE chargebacks ADD COLUMN cleared_reason text;
 ALTER TABLE chargebacks ADD COLUMN rounds bigint DEFAULT 0 NOT NULL;
+ALTER TABLE chargebacks ADD COLUMN returned_at timestamptz;
 UPDATE chargebacks c SET payer_id = p.payer_id FROM payments p WHERE p.id = c.payment_id;
 ALTER TABLE chargebacks ALTER COLUMN payer_id SET NOT NULL;
 ALTER TABLE chargebacks ADD CONSTRAINT ck_chargebacks_status

@@ -47,8 +47,9 @@ def one_of_two_declines(stage: Stage) -> None:
 
 def charged_back_after_the_payout(stage: Stage) -> None:
     """The bank takes the price back when the maker has been paid out: the maker owes it, and the next sale pays it."""
-    name = f"hua-{uuid.uuid4().hex[:6]}"
-    maker, buyer = stage.person(name), stage.person("wu")
+    tail = uuid.uuid4().hex[:6]
+    # A buyer whose bank has kept the money is locked: the next demo needs another one.
+    maker, buyer = stage.person(f"hua-{tail}"), stage.person(f"wu-{tail}")
     account = f"{_BANK}{uuid.uuid4().int % 10**8:08d}"
     bank = {"currency": "CNY", "account": account, "holder": "Hua"}
     maker.post("/v1/payout-destinations", Id, bank)
