@@ -8,6 +8,7 @@ from temporalio import activity
 
 from activities import payees, payout_decisions, payout_reserving
 from db import inbox
+from db.case_rows import end_case, open_case
 from db.engine import Database
 from db.queries.payees import due_payees
 from db.tables import Payout, PayoutDestination
@@ -19,6 +20,8 @@ from domain.errors import (
     ProviderRefused,
 )
 from domain.ids import new_id
+from domain.money import format_money
+from domain.operator_cases import CaseKind
 from domain.payments import (
     PUT_BACK,
     DuePage,
@@ -81,6 +84,8 @@ class Payouts:
                 raise NotFound(f"there is no payout {request.payout_id}")
             destination = await session.get_one(PayoutDestination, payout.destination_id)
             seen = await inbox.newest(session, payout.id)
+        if payout.status == PayoutState.REQUESTED and not await self._covered(payout):
+            return PayoutOutcome(state=PayoutState.REQUESTED)
         theirs = await self._read_or_submit(payout, destination)
         async with self.database.transaction() as session:
             outcome = await self._post(session, payout, theirs, request)
@@ -140,6 +145,32 @@ class Payouts:
         except ProviderRefused:
             return None
 
+    async def _covered(self, payout: Payout) -> bool:
+        """Whether our balance at the provider is enough; else operators are called, once for all that wait for it.
+
+        A payout that was asked for already is there whatever the balance says.
+        """
+        provider = self.providers.get(payout.provider)
+        left = await provider.balance(payout.currency)
+        covered = left >= payout.amount or (
+            await provider.find_payout(payout.operation_id) is not None
+        )
+        subject = f"balance/{payout.provider}/{payout.currency}"
+        async with self.database.transaction() as session:
+            if covered and not await _waits_for_more(session, payout, left):
+                await end_case(session, CaseKind.OTHER, subject, "filled")
+            elif not covered:
+                await open_case(
+                    session,
+                    CaseKind.OTHER,
+                    subject,
+                    summary=f"Payouts wait: {payout.provider} holds "
+                    f"{format_money(left, payout.currency)} for us, and "
+                    f"{format_money(payout.amount, payout.currency)} is to leave.",
+                    within_seconds=self.policy.short_seconds,
+                )
+        return covered
+
     async def _note_submission(self, payout_id: str) -> None:
         """From now on the provider may have been asked, whatever becomes of the answer."""
         async with self.database.transaction() as session:
@@ -193,6 +224,22 @@ def _entries(
             )
         )
     return entries
+
+
+async def _waits_for_more(session: AsyncSession, payout: Payout, left: int) -> bool:
+    """Whether another payout waits for more than is left after this one."""
+    other = await session.scalar(
+        select(Payout.id)
+        .where(
+            Payout.provider == payout.provider,
+            Payout.currency == payout.currency,
+            Payout.status == PayoutState.REQUESTED,
+            Payout.id != payout.id,
+            Payout.amount > left - payout.amount,
+        )
+        .limit(1)
+    )
+    return other is not None
 
 
 async def _close_destination(session: AsyncSession, destination_id: str) -> None:

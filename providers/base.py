@@ -384,6 +384,10 @@ class PaymentProvider(Protocol):
 
     async def find_payout(self, operation_id: str) -> ProviderPayout | None: ...
 
+    async def balance(self, currency: str) -> int:
+        """What can leave now, in minor units; below 0 after refunds and disputes that took more than was there."""
+        ...
+
     async def list_disputes(self, payment_reference: str) -> list[ProviderDispute]:
         """All chargebacks of a payment, oldest first."""
         ...

@@ -106,6 +106,10 @@ class _Movement(BaseModel):
         )
 
 
+class _Balance(BaseModel):
+    balances: dict[str, int]
+
+
 class _StatementPage(BaseModel):
     lines: list[_Movement]
     opening: dict[str, int]
@@ -239,6 +243,10 @@ class SandboxProvider:
     async def find_payout(self, operation_id: str) -> ProviderPayout | None:
         """The payout this operation made, if it made one."""
         return _only((await self._find("/v1/payouts", operation_id, _Payouts)).data)
+
+    async def balance(self, currency: str) -> int:
+        """What the sandbox holds for us in this currency, minor units; may be below 0."""
+        return (await self._get("/v1/balance", _Balance)).balances.get(currency, 0)
 
     async def list_disputes(self, payment_reference: str) -> list[ProviderDispute]:
         """The newest hundred chargebacks of a payment, oldest first."""
