@@ -35,7 +35,8 @@ class Told:
     temporal: Client
     id: str
     """The same at every try, so that the story acts once."""
-    by: str
+    by: str | None
+    """None: nobody, the platform itself."""
     workflow_id: str
     kind: str
     phase: str

@@ -36,6 +36,15 @@ class OperatorPolicy(Message):
         return self.alone_amounts.get(currency, self.alone_amount)
 
 
+class HoldPolicy(Message):
+    """What is done before a payment company lets go of money it holds. Times in seconds."""
+
+    before_seconds: Wait = 7 * _DAY
+    """So long before, an extension is asked for."""
+    last_seconds: Wait = _DAY
+    """So long before, money that could not be kept goes back to who paid it."""
+
+
 class TaxPolicy(Message):
     """What the platform tells tax authorities about payees."""
 

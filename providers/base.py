@@ -108,6 +108,8 @@ class ProviderPayment(Message):
     """Whether amount minus fee has reached our balance at the provider."""
     decline_reason: str | None = None
     """Why the payer's last attempt failed."""
+    hold_until: Instant | None = None
+    """Until when its money may stay with the provider, where that was extended."""
 
 
 class CardRequest(Message):
@@ -336,6 +338,13 @@ class PaymentProvider(Protocol):
 
     async def cancel_payment(self, reference: str) -> ProviderPayment:
         """Closes an unpaid payment; answers the captured one when the payer was faster."""
+        ...
+
+    async def extend_hold(self, reference: str, operation_id: str) -> ProviderPayment:
+        """Asks that captured money may stay longer; `hold_until` says how long. The same operation extends once.
+
+        Raises domain.errors.ProviderRefused where the provider lets it stay no longer.
+        """
         ...
 
     async def save_card(self, request: CardRequest) -> ProviderCard:

@@ -175,6 +175,13 @@ class SandboxProvider:
         path = f"/v1/payments/{_segment(reference)}/cancel"
         return await self._ask("POST", path, ProviderPayment, missing=True)
 
+    async def extend_hold(self, reference: str, operation_id: str) -> ProviderPayment:
+        """Asks that captured money may stay longer; `operation_id` is the idempotency key. Raises NotFound."""
+        path = f"/v1/payments/{_segment(reference)}/extend-hold"
+        key = {"Idempotency-Key": operation_id}
+        payment = await self._ask("POST", path, ProviderPayment, headers=key, missing=True)
+        return _asked_for([payment], [reference])[0]
+
     async def save_card(self, request: CardRequest) -> ProviderCard:
         """Opens a page for saving a card; `operation_id` is the idempotency key."""
         card = await self._create("/v1/cards", request, ProviderCard)

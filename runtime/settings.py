@@ -14,7 +14,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from domain.dispute_policy import DisputePolicy
 from domain.notice_policy import NoticePolicy
-from domain.operator_policy import OperatorPolicy, TaxPolicy
+from domain.operator_policy import HoldPolicy, OperatorPolicy, TaxPolicy
 from domain.policy import (
     BallotPolicy,
     CampaignPolicy,
@@ -132,6 +132,8 @@ class Settings(BaseSettings):
     """Period of the schedule that looks for what is stuck."""
     tax_every_seconds: Annotated[int, Field(ge=1, le=86_400)] = 86_400
     """Period of the schedule that writes down the figures of past quarters."""
+    holds_every_seconds: Annotated[int, Field(ge=1, le=86_400)] = 3_600
+    """Period of the schedule that sees to money which a provider will let go of soon."""
 
     notice_port: Literal["file", "console", "none"] = "file"
     """How notices leave: as lines of `notices.jsonl` in `data_dir`, on the worker's console, or not at all."""
@@ -156,6 +158,7 @@ class Settings(BaseSettings):
     payout_policy: PayoutPolicy = PayoutPolicy()
     chargeback_policy: ChargebackPolicy = ChargebackPolicy()
     operator_policy: OperatorPolicy = OperatorPolicy()
+    hold_policy: HoldPolicy = HoldPolicy()
     tax_policy: TaxPolicy = TaxPolicy()
     reconcile_policy: ReconcilePolicy = ReconcilePolicy()
     step_up_seconds: Annotated[int, Field(ge=0, le=86_400)] = 900

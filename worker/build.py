@@ -20,6 +20,7 @@ from activities.command_steps import Commands
 from activities.contests import Contests
 from activities.disputes import Disputes
 from activities.evidence import Answers
+from activities.holds import Holds
 from activities.housekeeping import Housekeeping
 from activities.in_kind import HelpInKind
 from activities.inspections import Inspections
@@ -56,6 +57,7 @@ from workflows.chargeback import Chargeback
 from workflows.command import BulkCommand, Command
 from workflows.contest import Contest
 from workflows.dispute import Dispute
+from workflows.holds import KeepHolds
 from workflows.in_kind import InKind
 from workflows.inspection import Inspection
 from workflows.lot import Lot
@@ -118,6 +120,7 @@ WORKFLOWS: Sequence[type] = (
     Reconcile,
     PublishProofs,
     WriteDownQuarters,
+    KeepHolds,
 )
 
 PASSED_THROUGH = ("domain", "activities", "runtime", "pydantic", "typeid", "structlog")
@@ -151,6 +154,7 @@ def activities(
     return [
         *_of_paths(settings, database, temporal),
         *_of_money(settings, database, providers),
+        *_of_holds(settings, database, temporal, providers),
         *_of_pledges(settings, database, temporal, providers),
         *_of_operators(database, temporal),
         *_of_upkeep(settings, database, temporal, providers),
@@ -205,6 +209,13 @@ def _of_money(settings: Settings, database: Database, providers: ProviderRegistr
         answers.hand_in,
         answers.accept,
     ]
+
+
+def _of_holds(
+    settings: Settings, database: Database, temporal: Client, providers: ProviderRegistry
+) -> _Activities:
+    holds = Holds(database, temporal, providers, settings.hold_policy, settings.operator_policy)
+    return [holds.due, holds.keep, holds.let_go]
 
 
 def _of_pledges(

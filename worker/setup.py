@@ -25,6 +25,7 @@ from temporalio.client import (
 )
 
 from activities.gathering import payout_schedule
+from domain.holds import HoldsAsked
 from domain.model import Message
 from domain.payments import DuePage
 from domain.reconciliation import ReconcileRun
@@ -32,6 +33,7 @@ from runtime import search_attributes
 from runtime.leaving import leave
 from runtime.settings import Settings, settings
 from runtime.temporal import connect
+from workflows.holds import KeepHolds
 from workflows.reconciliation import Reconcile
 from workflows.records import PublishProofs, WriteDownQuarters
 from workflows.upkeep import (
@@ -154,6 +156,14 @@ def recurring(settings: Settings) -> tuple[Recurring, ...]:
             "write-down-quarters",
             "Write down the figures of past quarters",
             settings.tax_every_seconds,
+        ),
+        Recurring(
+            f"{queue}-holds",
+            KeepHolds,
+            "keep-holds",
+            "See to money that a provider will let go of",
+            settings.holds_every_seconds,
+            HoldsAsked(),
         ),
     )
 

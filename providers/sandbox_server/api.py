@@ -102,6 +102,22 @@ async def retry_charge(reference: str, idempotency_key: IdempotencyKey, box: Run
     return await answer(box, "charge", (reference,), act)
 
 
+@router.post("/payments/{reference}/extend-hold", response_model=PaymentView)
+async def extend_hold(reference: str, idempotency_key: IdempotencyKey, box: Running) -> Response:
+    """Lets captured money stay longer; refused where that is not possible. The same key extends once."""
+
+    # In a transaction of its own: a refusal must use its switch up.
+    with box.store.transaction() as tx:
+        refusal = payments.refusal_to_hold(tx, idempotency_key, reference)
+    if refusal is not None:
+        raise refusal
+
+    def act(tx: Tx) -> tuple[Payment, bool]:
+        return payments.extend_hold(tx, idempotency_key, reference), False
+
+    return await answer(box, "hold", (reference,), act)
+
+
 @router.post("/cards", response_model=CardView)
 async def create_card(wish: NewCard, idempotency_key: IdempotencyKey, box: Running) -> Response:
     """Opens a page for saving a card; the same key and body answer the same card."""

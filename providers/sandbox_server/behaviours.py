@@ -24,6 +24,7 @@ EFFECTS: dict[Operation, tuple[Effect, ...]] = {
         *_ANSWERS,
     ),
     "webhook": (Effect.DELAY, Effect.DUPLICATE, Effect.REORDER, Effect.DROP),
+    "hold": (Effect.HOLD_REFUSED, *_ANSWERS),
     "statement": (
         Effect.LINE_MISSING,
         Effect.LINE_DOUBLED,

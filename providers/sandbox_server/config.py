@@ -45,6 +45,8 @@ class SandboxConfig:
     """Minor units per payout; given back when the payout fails."""
     dispute_fee: int = 1_500
     """Minor units per dispute, kept whoever wins."""
+    hold_extension_days: int = 90
+    """For how long captured money may stay once more when it is asked for; 0: never longer."""
     payout_seconds: float = 1
     """How long a payout stays in transit."""
     confirm_seconds: float = 86_400
@@ -84,6 +86,7 @@ class SandboxOptions(BaseSettings):
     fee_basis_points: Annotated[int, Field(ge=0, le=10_000)] = 60
     payout_fee: Annotated[int, Field(ge=0, le=1_000_000)] = 0
     dispute_fee: Annotated[int, Field(ge=0, le=1_000_000)] = 1_500
+    hold_extension_days: Annotated[int, Field(ge=0, le=3_650)] = 90
     payout_seconds: Annotated[float, Field(ge=0, le=86_400)] = 1
 
 
@@ -107,5 +110,6 @@ def config_from(settings: Settings, options: SandboxOptions) -> SandboxConfig:
         fee_basis_points=options.fee_basis_points,
         payout_fee=options.payout_fee,
         dispute_fee=options.dispute_fee,
+        hold_extension_days=options.hold_extension_days,
         payout_seconds=options.payout_seconds,
     )

@@ -38,6 +38,16 @@ def attempted(tx: Tx, key: str, payment_reference: str) -> bool:
     return _known(tx, "retries", key, payment_reference) is not None
 
 
+def remember_extension(tx: Tx, key: str, payment_reference: str) -> None:
+    """Ties the key to the payment whose money may stay longer."""
+    _keep(tx, "holds", key, payment_reference, payment_reference)
+
+
+def extended(tx: Tx, key: str, payment_reference: str) -> bool:
+    """Whether this key has extended it already. Refused as a problem: the key of another payment."""
+    return _known(tx, "holds", key, payment_reference) is not None
+
+
 def remember_attempt(tx: Tx, key: str, payment_reference: str) -> None:
     """Ties the key to the payment it tried to charge."""
     _keep(tx, "retries", key, payment_reference, payment_reference)

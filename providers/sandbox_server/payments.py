@@ -114,6 +114,33 @@ def advance(tx: Tx, reference: str) -> Payment:
     return _tell(tx, "payment.settled", _set(tx, payment, "settled = 1"))
 
 
+def refusal_to_hold(tx: Tx, key: str, reference: str) -> Problem | None:
+    """Why the money may not stay longer: nothing captured, or this company does not extend."""
+    payment = get(tx, reference)
+    if idempotency.extended(tx, key, reference):
+        return None
+    if payment.status != "captured":
+        return Problem(409, "not_captured", "only captured money is held")
+    told = take(tx, "hold", Effect.HOLD_REFUSED, _names(payment))
+    if told or tx.config.hold_extension_days == 0:
+        return Problem(409, "hold_not_extended", "this money may not stay any longer")
+    return None
+
+
+def extend_hold(tx: Tx, key: str, reference: str) -> Payment:
+    """The money of a captured payment may stay longer from now; the same key extends it once."""
+    payment = get(tx, reference)
+    if idempotency.extended(tx, key, reference):
+        return payment
+    idempotency.remember_extension(tx, key, reference)
+    tx.run(
+        "UPDATE payments SET hold_until = ? WHERE reference = ?",
+        tx.later(tx.config.hold_extension_days * 86_400),
+        reference,
+    )
+    return get(tx, reference)
+
+
 def _chargeable(tx: Tx, card_reference: str, currency: str) -> Card:
     card = cards.get(tx, card_reference)
     if card.status != "saved":

@@ -65,6 +65,8 @@ class Payment(Record):
     decline_reason: str | None
     created_at: datetime
     card_reference: str | None
+    hold_until: datetime | None
+    """Until when its money may stay, if that was extended."""
 
 
 class PaymentView(Payment):
@@ -275,6 +277,7 @@ class Effect(StrEnum):
     DUPLICATE = "duplicate"
     REORDER = "reorder"
     DROP = "drop"
+    HOLD_REFUSED = "hold_refused"
     LINE_MISSING = "line_missing"
     LINE_DOUBLED = "line_doubled"
     LINE_AMOUNT = "line_amount"
@@ -296,6 +299,7 @@ Operation = Literal[
     "webhook",
     "cancel",
     "read",
+    "hold",
     "statement",
 ]
 

@@ -132,5 +132,10 @@ CREATE INDEX payouts_due ON payouts (due_at) WHERE due_at IS NOT NULL;
 """
 """Payouts that wait for their payee: SQLite changes no CHECK of a table that is there."""
 
-STEPS = (_FIRST, _CARDS, _EVIDENCE, _CONFIRMED_PAYOUTS)
+_HOLDS = """
+ALTER TABLE payments ADD COLUMN hold_until TEXT;
+"""
+"""Until when captured money may stay, once that was extended."""
+
+STEPS = (_FIRST, _CARDS, _EVIDENCE, _CONFIRMED_PAYOUTS, _HOLDS)
 """Step N brings a file from version N to version N + 1."""
