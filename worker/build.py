@@ -66,6 +66,7 @@ from workflows.refund import Refund
 from workflows.sale import Sale
 from workflows.tender import Tender
 from workflows.upkeep import (
+    EndClosings,
     FindStuck,
     GatherPayouts,
     KeepHouse,
@@ -98,6 +99,7 @@ WORKFLOWS: Sequence[type] = (
     Ballot,
     BallotRetally,
     GatherPayouts,
+    EndClosings,
     RedeliverInbox,
     PledgeIntake,
     PassOnClaims,
@@ -213,6 +215,7 @@ def _of_operators(database: Database, temporal: Client) -> _Activities:
         people.freeze,
         people.limit,
         people.allow,
+        people.end_closings,
         people.unfreeze,
         commands.propose,
         commands.decide,

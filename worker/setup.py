@@ -32,6 +32,7 @@ from runtime.settings import Settings, settings
 from runtime.temporal import connect
 from workflows.records import PublishProofs, WriteDownQuarters
 from workflows.upkeep import (
+    EndClosings,
     FindStuck,
     GatherPayouts,
     KeepHouse,
@@ -94,6 +95,13 @@ def recurring(settings: Settings) -> tuple[Recurring, ...]:
             "Pay out what is due per payee",
             settings.payouts_every_seconds,
             DuePage(),
+        ),
+        Recurring(
+            f"{queue}-closings",
+            EndClosings,
+            "end-closings",
+            "Close accounts whose money has left",
+            settings.payouts_every_seconds,
         ),
         Recurring(
             redelivery_schedule(queue),
