@@ -8,6 +8,7 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from temporalio import activity
 
+from db import closing_rows
 from db.engine import Database
 from db.queries import users
 from db.tables import AccountEventRow, LedgerAccount, User
@@ -87,6 +88,19 @@ class Accounts:
                 key=change.key,
                 by=change.by,
             )
+
+    @activity.defn(name="end_closings")
+    async def end_closings(self) -> None:
+        """Closes accounts whose money has left, each in a transaction of its own."""
+        async with self.database.transaction() as session:
+            found = await closing_rows.closing(session, _AT_ONCE)
+        for user_id in found:
+            async with self.database.transaction() as session:
+                await closing_rows.see_to(session, user_id)
+
+
+_AT_ONCE = 1_000
+"""How many accounts one round looks at."""
 
 
 async def limit(

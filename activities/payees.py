@@ -89,6 +89,7 @@ class _Standing(NamedTuple):
     id: str
     frozen: bool
     limited: list[str]
+    closed: bool
 
 
 async def _kept_from_their_money(session: AsyncSession, user_ids: Collection[str]) -> set[str]:
@@ -96,14 +97,14 @@ async def _kept_from_their_money(session: AsyncSession, user_ids: Collection[str
     return {
         user.id
         for user in await _locked(session, user_ids)
-        if user.frozen or Capability.WITHDRAW in user.limited
+        if user.frozen or user.closed or Capability.WITHDRAW in user.limited
     }
 
 
 async def _locked(session: AsyncSession, user_ids: Collection[str]) -> list[_Standing]:
     """How the users stand. All of them are locked, so the answer holds until the transaction ends."""
     rows = await session.execute(
-        select(User.id, User.frozen_at.is_not(None), User.limited)
+        select(User.id, User.frozen_at.is_not(None), User.limited, User.closed_at.is_not(None))
         .where(User.id.in_(sorted(user_ids)))
         .order_by(User.id)
         .with_for_update(read=True)

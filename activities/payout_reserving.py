@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from activities import payees
 from db.case_rows import open_case
 from db.queries.payees import earned, income_since
-from db.tables import Payout, PayoutDestination
+from db.tables import Payout, PayoutDestination, User
 from domain import accounts, payouts, postings
 from domain.cases import PayoutCase
 from domain.errors import (
@@ -79,7 +79,8 @@ async def _amount(
         kept = payouts.reserve(policy, now, income.first_at, income.latest)
     available = max(free - young - kept, 0)
     amount = available if case.amount is None else case.amount
-    minimum = policy.minimum(case.currency)
+    user = await session.get_one(User, case.user_id)
+    minimum = policy.minimum(case.currency) if user.closing_at is None else 1
     if amount < minimum:
         raise NothingToPayOut(
             f"{available} minor units are available", field="amount", accepted=str(minimum)

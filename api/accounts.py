@@ -25,12 +25,21 @@ from api.schemas.users import (
 )
 from api.services import Services, ServicesDep
 from api.temporal import answered_within
+from db import closing_rows
 from db.case_rows import open_case
 from db.queries import refusals, users
 from db.tables import User
 from domain.access import Action
 from domain.capabilities import Capability
-from domain.errors import AccountFrozen, Forbidden, InvalidInput, NotFound
+from domain.errors import (
+    AccountFrozen,
+    Forbidden,
+    InvalidInput,
+    NoDestination,
+    NotFound,
+    StillOwing,
+    WrongPhase,
+)
 from domain.ids import PathId, UserId
 from domain.operator_cases import CaseKind
 from domain.people import AccountChange, AccountEvent, document_number, identity_hash
@@ -184,6 +193,49 @@ async def ask_for_review(
         return UserView.with_roles(row, user.roles)
 
     return await once.in_transaction("act", body, ask, status=200)
+
+
+@router.post(
+    "/v1/me/closing",
+    operation_id="closeAccount",
+    summary="Close the own account for good",
+    response_model=UserView,
+    responses=problems(AccountFrozen, NoDestination, StillOwing),
+)
+async def close_account(user: CurrentUser, services: ServicesDep, once: OnceDep) -> Response:
+    """Refused while anything is in the way: paths under way, debts, payouts and refunds on the way.
+
+    From then on nothing can be begun. The whole balance is paid out, however small; what is held waits for operators.
+    When nothing is left the name and the verified identity are forgotten and nobody can sign in any more; what the law
+    wants kept (the ledger, payouts, tax records) stays. There is no way back after that.
+    """
+    require(Action.ACCOUNT_CLOSE, user.relations(owner=user.id))
+    require_active(user)
+
+    async def close(session: AsyncSession, key: str) -> UserView:
+        return UserView.with_roles(await closing_rows.begin(session, user.id, key), user.roles)
+
+    return await once.in_transaction("act", "closing", close, status=200)
+
+
+@router.post(
+    "/v1/users/{user_id}/closing/cancel",
+    operation_id="cancelClosing",
+    summary="Keep an account that is closing",
+    response_model=AccountView,
+    responses=problems(AccountFrozen, Forbidden, NotFound, WrongPhase),
+)
+async def cancel_closing(
+    user_id: UserId, body: AccountReason, user: CurrentUser, services: ServicesDep, once: OnceDep
+) -> Response:
+    """For operators, when its owner has changed their mind, or somebody else has asked for it."""
+    _require_operator(user, Action.ACCOUNT_LIMIT)
+
+    async def keep(session: AsyncSession, _: str) -> AccountView:
+        row = await closing_rows.cancel(session, user_id, by=user.id, reason=body.reason)
+        return await _view(session, services, row)
+
+    return await once.in_transaction("act", body, keep, status=200)
 
 
 @router.get(

@@ -18,6 +18,7 @@ from domain.errors import Unauthenticated
 from runtime.logging import bind
 
 _ROLE_RELATIONS = {Role.OPERATOR: Relation.OPERATOR, Role.ADMIN: Relation.ADMIN}
+_ENDED = frozenset(Capability) - {Capability.WITHDRAW}
 _bearer = HTTPBearer(
     auto_error=False,
     bearerFormat="JWT",
@@ -59,6 +60,8 @@ async def _optional_user(
     identity = await services.verifier.verify(credentials.credentials)
     async with services.database.transaction() as session:
         user = await users.signed_in(session, identity.issuer, identity.subject, identity.name)
+    if user.closed:
+        raise Unauthenticated("this account is closed")
     bind(user_id=user.id)
     admins = services.settings.admin_subjects
     return Caller(
@@ -66,7 +69,8 @@ async def _optional_user(
         display_name=user.display_name,
         roles=effective_roles(identity.subject, user.roles, admins),
         frozen=user.frozen,
-        limited=user.limited,
+        # An account that closes begins nothing, but its money leaves.
+        limited=user.limited | (_ENDED if user.closing else frozenset()),
         signed_in_at=identity.signed_in_at,
     )
 

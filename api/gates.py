@@ -73,6 +73,7 @@ STEP_UP = frozenset(
         "requestPayout",
         "putPayoutWish",
         "addPayoutDestination",
+        "closeAccount",
         "releasePayout",
         "rejectPayout",
         "proposeCommand",

@@ -186,6 +186,7 @@ class Action(StrEnum):
     COMMAND_PROPOSE = "command.propose"
     COMMAND_APPROVE = "command.approve"
     ACCOUNT_LIMIT = "account.limit"
+    ACCOUNT_CLOSE = "account.close"
     PAYOUT_CANCEL = "payout.cancel"
     PAYOUT_DECIDE = "payout.decide"
     TAX_SEE = "tax.see"
@@ -331,6 +332,7 @@ POLICY: dict[Action, frozenset[Relation]] = {
     Action.COMMAND_PROPOSE: frozenset({_OP}),
     Action.COMMAND_APPROVE: frozenset({_OP}),
     Action.ACCOUNT_LIMIT: frozenset({_OP}),
+    Action.ACCOUNT_CLOSE: frozenset({_O}),
     Action.PAYOUT_CANCEL: frozenset({_O}),
     Action.PAYOUT_DECIDE: frozenset({_OP}),
     Action.TAX_SEE: frozenset({_O, _OP}),

@@ -346,6 +346,13 @@ class DestinationTooNew(DomainError):
     title = "The payout destination is too new"
 
 
+class StillOwing(DomainError):
+    """The account cannot be closed while something is in the way, which the detail lists."""
+
+    code = "account_not_empty"
+    title = "The account cannot be closed yet"
+
+
 class NeedsSecondOperator(DomainError):
     """The command needs the approval of another operator before it is done."""
 

@@ -45,6 +45,10 @@ class AccountEvent(StrEnum):
     """It is given back."""
     REVIEW_ASKED = "review_asked"
     """Somebody asks for a look at the account; nothing is taken away by that."""
+    CLOSING = "closing"
+    """Its owner wants it closed; its money leaves first."""
+    CLOSING_CANCELLED = "closing_cancelled"
+    CLOSED = "closed"
 
 
 class AccountState(StrEnum):
@@ -55,10 +59,21 @@ class AccountState(StrEnum):
     """An operator is to look at it; it may do everything meanwhile."""
     LIMITED = "limited"
     FROZEN = "frozen"
+    CLOSING = "closing"
+    """Begins nothing any more; its money leaves."""
+    CLOSED = "closed"
+    """For good: nobody can sign in to it."""
 
 
-def account_state(*, frozen: bool, limited: bool, in_review: bool) -> AccountState:
+CLOSED_NAME = "Closed account"
+
+
+def account_state(
+    *, closing: bool, closed: bool, frozen: bool, limited: bool, in_review: bool
+) -> AccountState:
     """How far an account may act."""
+    if closing:
+        return AccountState.CLOSED if closed else AccountState.CLOSING
     if frozen:
         return AccountState.FROZEN
     if limited:

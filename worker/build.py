@@ -76,6 +76,7 @@ from workflows.returns import Return
 from workflows.sale import Sale
 from workflows.tender import Tender
 from workflows.upkeep import (
+    EndClosings,
     FindStuck,
     GatherPayouts,
     KeepHouse,
@@ -110,6 +111,7 @@ WORKFLOWS: Sequence[type] = (
     Ballot,
     BallotRetally,
     GatherPayouts,
+    EndClosings,
     RedeliverInbox,
     PledgeIntake,
     PassOnClaims,
@@ -240,6 +242,7 @@ def _of_operators(database: Database, temporal: Client) -> _Activities:
         people.freeze,
         people.limit,
         people.allow,
+        people.end_closings,
         people.unfreeze,
         commands.propose,
         commands.decide,

@@ -37,6 +37,7 @@ from workflows.holds import KeepHolds
 from workflows.reconciliation import Reconcile
 from workflows.records import PublishProofs, WriteDownQuarters
 from workflows.upkeep import (
+    EndClosings,
     FindStuck,
     GatherPayouts,
     KeepHouse,
@@ -99,6 +100,13 @@ def recurring(settings: Settings) -> tuple[Recurring, ...]:
             "Pay out what is due per payee",
             settings.payouts_every_seconds,
             DuePage(),
+        ),
+        Recurring(
+            f"{queue}-closings",
+            EndClosings,
+            "end-closings",
+            "Close accounts whose money has left",
+            settings.payouts_every_seconds,
         ),
         Recurring(
             redelivery_schedule(queue),

@@ -6,6 +6,7 @@ from temporalio import workflow
 from temporalio.workflow import ParentClosePolicy
 
 with workflow.unsafe.imports_passed_through():
+    from activities.accounts import Accounts
     from activities.claims import Claims
     from activities.housekeeping import Housekeeping
     from activities.notices import Notices
@@ -48,6 +49,17 @@ class GatherPayouts:
             parent_close_policy=ParentClosePolicy.ABANDON,
             static_summary=f"Payout of the {case.currency} balance",
             search_attributes=start_attributes("payout", case.user_id, case.currency),
+        )
+
+
+@workflow.defn(name="EndClosings")
+class EndClosings:
+    """Closes the accounts of people who have asked for it, once their money has left."""
+
+    @workflow.run
+    async def run(self) -> None:
+        await workflow.execute_activity_method(
+            Accounts.end_closings, summary="Whose money has left?", **UPKEEP
         )
 
 

@@ -38,6 +38,9 @@ class UserView(PublicUser):
     subject: str
     verified: bool = Field(description="Whether an operator has seen who this is.")
     frozen: bool = Field(description="Whether the account may only look, and its money is held.")
+    closing_at: Utc | None = Field(
+        description="Since when the account is being closed: its money leaves, nothing else can be begun."
+    )
     lacks: list[Capability] = Field(
         description="What the account may not do at present: all of it when it is frozen."
     )
@@ -60,7 +63,11 @@ class AccountView(UserView):
     def of_account(cls, user: User, roles: Collection[Role], *, in_review: bool) -> Self:
         """A user row with its roles; `in_review`: whether an operator is to look at it."""
         state = account_state(
-            frozen=user.frozen_at is not None, limited=bool(user.limited), in_review=in_review
+            closing=user.closing_at is not None,
+            closed=user.closed_at is not None,
+            frozen=user.frozen_at is not None,
+            limited=bool(user.limited),
+            in_review=in_review,
         )
         return cls.model_validate({**_fields(user, roles), "state": state})
 
@@ -79,8 +86,18 @@ def _fields(user: User, roles: Collection[Role]) -> dict[str, object]:
         "verified_at": user.verified_at,
         "frozen_at": user.frozen_at,
         "frozen_reason": user.frozen_reason,
-        "lacks": list(Capability) if user.frozen_at is not None else user.limited,
+        "closing_at": user.closing_at,
+        "lacks": _lacks(user),
     }
+
+
+def _lacks(user: User) -> list[Capability]:
+    if user.frozen_at is not None:
+        return list(Capability)
+    taken = {Capability(each) for each in user.limited}
+    if user.closing_at is not None:
+        taken |= set(Capability) - {Capability.WITHDRAW}
+    return sorted(taken)
 
 
 class ProfileChange(Body):

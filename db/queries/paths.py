@@ -174,6 +174,27 @@ async def seen_by(session: AsyncSession, path_id: str, user_id: str) -> Seen | N
     return Seen(kind=kind, phase=phase, workflow_id=workflow_id, relations=frozenset(found))
 
 
+async def open_paths_of(session: AsyncSession, user_id: str, limit: int) -> Sequence[str]:
+    """Ids of paths under way in which the user has a part; their own drafts are none."""
+    # The parts are written for one path; a column in its place makes them conditions on each row.
+    path_id = cast(Path.id, Text)
+    takes_part = [
+        and_(Path.kind == kind, or_(*(part(path_id, user_id) for part in parts.values())))  # type: ignore[arg-type]
+        for kind, parts in _PARTS.items()
+    ]
+    rows = await session.scalars(
+        select(Path.id)
+        .where(
+            Path.closed_at.is_(None),
+            Path.phase != "draft",
+            or_(Path.initiator_id == user_id, *takes_part),
+        )
+        .order_by(Path.id)
+        .limit(limit)
+    )
+    return rows.all()
+
+
 async def pending(session: AsyncSession, path_id: str) -> Pending:
     """The phase and the pending timers of an existing path."""
     kind, phase, running = (

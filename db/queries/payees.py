@@ -15,6 +15,7 @@ from db.tables import (
     Payout,
     PayoutDestination,
     PayoutWish,
+    User,
 )
 from domain.accounts import AccountKind, Side
 from domain.model import Instant, Message
@@ -145,23 +146,26 @@ async def due_payees(session: AsyncSession, page: DuePage, policy: PayoutPolicy)
             PayoutDestination,
             (PayoutDestination.user_id == LedgerAccount.owner)
             & (PayoutDestination.currency == LedgerAccount.currency)
-            & (PayoutDestination.status == "active")
-            & PayoutDestination.automatic,
+            & (PayoutDestination.status == "active"),
         )
+        .join(User, User.id == LedgerAccount.owner)
         .outerjoin(
             PayoutWish,
             (PayoutWish.user_id == LedgerAccount.owner)
             & (PayoutWish.currency == LedgerAccount.currency),
         )
         .where(
-            _wished(),
+            or_(and_(PayoutDestination.automatic, _wished()), _closing()),
             LedgerAccount.kind == AccountKind.PAYABLE,
             LedgerAccount.credits_posted
             - LedgerAccount.debits_posted
             - LedgerAccount.debits_pending
             - (_young_income(policy.availability_seconds) if policy.availability_seconds else 0)
             - _owed()
-            >= func.greatest(_minimum(policy), func.coalesce(PayoutWish.minimum, 1)),
+            >= case(
+                (_closing(), 1),
+                else_=func.greatest(_minimum(policy), func.coalesce(PayoutWish.minimum, 1)),
+            ),
             cursor > page.after,
             ~recent,
             ~failed,
@@ -170,6 +174,11 @@ async def due_payees(session: AsyncSession, page: DuePage, policy: PayoutPolicy)
         .limit(page.limit)
     )
     return [Payee(user_id=owner, currency=currency) for owner, currency in rows]
+
+
+def _closing() -> ColumnElement[bool]:
+    """Whether the account is being closed: everything leaves, whatever its owner wished before."""
+    return User.closing_at.is_not(None)
 
 
 def _wished() -> ColumnElement[bool]:

@@ -27,6 +27,8 @@ class SignedIn(Message):
     display_name: str
     frozen: bool
     limited: frozenset[Capability]
+    closing: bool
+    closed: bool
     roles: frozenset[Role]
 
 
@@ -36,6 +38,8 @@ _WHO = select(
     User.display_name,
     User.frozen_at.is_not(None).label("frozen"),
     User.limited,
+    User.closing_at.is_not(None).label("closing"),
+    User.closed_at.is_not(None).label("closed"),
     func.array(
         select(UserRole.role).where(UserRole.user_id == User.id).scalar_subquery(),
         type_=ARRAY(Text),

@@ -20,7 +20,9 @@ class User(Base):
         CheckConstraint("(identity_hash IS NULL) = (verified_at IS NULL)", name="verified"),
         CheckConstraint("(frozen_at IS NULL) = (frozen_reason IS NULL)", name="frozen"),
         CheckConstraint("limited <@ ARRAY['bid', 'pledge', 'sell', 'withdraw']", name="limited"),
+        CheckConstraint("closed_at IS NULL OR closing_at IS NOT NULL", name="closed"),
         Index(None, "identity_hash"),
+        Index("ix_users_closing", "closing_at", postgresql_where=text("closing_at IS NOT NULL")),
     )
 
     id: Mapped[str] = mapped_column(primary_key=True)
@@ -34,6 +36,10 @@ class User(Base):
     frozen_reason: Mapped[str | None]
     limited: Mapped[list[str]] = mapped_column(server_default=text("'{}'"))
     """The capabilities that are taken away; account_events tell why."""
+    closing_at: Mapped[datetime | None]
+    """Since when its owner wants it closed; nothing can be begun any more."""
+    closed_at: Mapped[datetime | None]
+    """Closed for good: nobody can sign in to it."""
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 

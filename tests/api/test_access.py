@@ -139,6 +139,7 @@ EXPECTED = """
     chargeback.rule          operator
     unwind.view              buyer seller initiator creator bidder backer approver asker maker broker requester operator
     account.limit            operator
+    account.close            owner
     payout.cancel            owner
     payout.decide            operator
     tax.see                  owner operator

@@ -10,13 +10,17 @@ depends_on = None
 LIMITS = """
 ALTER TABLE users
     ADD COLUMN limited text[] DEFAULT '{}' NOT NULL,
+    ADD COLUMN closing_at timestamptz,
+    ADD COLUMN closed_at timestamptz,
+    ADD CONSTRAINT ck_users_closed CHECK (closed_at IS NULL OR closing_at IS NOT NULL),
     ADD CONSTRAINT ck_users_limited CHECK (limited <@ ARRAY['bid', 'pledge', 'sell', 'withdraw']);
+CREATE INDEX ix_users_closing ON users (closing_at) WHERE closing_at IS NOT NULL;
 ALTER TABLE account_events
     ALTER COLUMN by_id DROP NOT NULL,
     ADD COLUMN capability text,
     DROP CONSTRAINT ck_account_events_kind,
     ADD CONSTRAINT ck_account_events_kind CHECK (kind IN
-        ('allowed', 'frozen', 'limited', 'review_asked', 'unfrozen', 'unverified', 'verified')),
+        ('allowed', 'closed', 'closing', 'closing_cancelled', 'frozen', 'limited', 'review_asked', 'unfrozen', 'unverified', 'verified')),
     ADD CONSTRAINT ck_account_events_capability CHECK (
         (kind IN ('allowed', 'limited')) = (capability IS NOT NULL));
 """
