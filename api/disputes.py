@@ -15,11 +15,12 @@ from api.errors import problems
 from api.idempotency import Once, OnceDep
 from api.policy import on_path, unknown
 from api.schemas.base import Body, Limit, Page, page_of
+from api.schemas.chargebacks import PackView
 from api.schemas.disputes import DisputeIn, DisputeView, EvidenceIn, RulingIn, ShareIn
 from api.schemas.sales import Note
 from api.services import Services, ServicesDep
 from db import dispute_rows
-from db.queries import file_access, files
+from db.queries import evidence, file_access, files
 from db.tables import DisputeEvidence
 from db.tables import Path as PathRow
 from domain.access import Action, Relation, allowed
@@ -34,6 +35,7 @@ from domain.errors import (
     UnknownFile,
     WrongPhase,
 )
+from domain.evidence import PackOf
 from domain.ids import DisputeId, PathId
 from domain.path import Standing
 from workflows.dispute import Dispute
@@ -164,6 +166,28 @@ async def show_evidence(
         return DisputeView.of(found, await dispute_rows.evidence(session, dispute_id))
 
     return await once.in_transaction("evd", body, show, status=201)
+
+
+@router.get(
+    "/v1/disputes/{dispute_id}/pack",
+    operation_id="getDisputePack",
+    summary="The pack of evidence",
+    responses=problems(NotFound),
+)
+async def get_pack(dispute_id: ThisDispute, user: CurrentUser, services: ServicesDep) -> PackView:
+    """All that is on file about the path that is disputed, as it stands now: what was agreed, the timeline, parcels, messages,
+    files and money. Operators see all of it, the two sides what concerns themselves. What both have shown is in the dispute.
+    """
+    async with services.database.transaction() as session:
+        seen = await on_path(session, user, Action.DISPUTE_SEE, dispute_id, "dispute")
+        found = await dispute_rows.found(session, dispute_id)
+        if found is None:
+            raise unknown("dispute")
+        row, _ = found
+        sides = (row.claimant_id, row.respondent_id)
+        pack = await evidence.build(session, PackOf.DISPUTE, dispute_id, row.about_id, about=sides)
+    judges = Relation.OPERATOR in seen.relations and user.id not in sides
+    return PackView.of(pack, final=False, reader=None if judges else user.id)
 
 
 async def _require_in_time(session: AsyncSession, dispute_id: str) -> None:

@@ -301,6 +301,12 @@ async def test_evidence_is_taken_until_its_deadline(house: House) -> None:
     assert_problem(
         await house.call("POST", path, by="stranger", json={"words": "I"}), 404, "not_found"
     )
+    pack = f"/v1/disputes/{case.id}/pack"
+    everything = (await house.get(pack, by="admin"))["pack"]
+    assert [each["body"] for each in everything["messages"]] == ["This is not what we agreed on"]
+    assert everything["paths"][0]["path_id"] == deal.id
+    assert (await house.get(pack, by=case.claimant))["pack"]["messages"]
+    assert_problem(await house.call("GET", pack, by="stranger"), 404, "not_found")
     await case.act("answer", case.respondent)
     house.sql(
         "UPDATE disputes SET course = jsonb_set(course, '{mediation_since}',"

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from datetime import datetime
 
 import httpx
 import pytest
+from temporalio.service import RPCError
 
 from tests.api.client import assert_problem
 from tests.stories.house import House
@@ -153,7 +155,16 @@ async def test_a_borrower_who_was_never_shown_where_to_pay_can_pay_later(house: 
     switched = (await house.sandbox.post("/v1/behaviours", json=switch)).json()
     aid = await Aid.matched(house)
     [(payment_id,)] = house.sql("SELECT payment_id FROM in_kind_offers WHERE id = %s", aid.id)
-    await house.skipper.fast_forward(house.workflow(f"payment-{payment_id}"), 3 * DAY + 1)
+    payment = house.workflow(f"payment-{payment_id}")
+
+    async def begun() -> bool:
+        # The payment's story begins when the provider has been asked in vain.
+        with suppress(RPCError):
+            return bool(await payment.describe())
+        return False
+
+    await eventually(begun)
+    await house.skipper.fast_forward(payment, 3 * DAY + 1)
     await aid.until("offered")
     await house.sandbox.delete(f"/v1/behaviours/{switched['id']}")
     await aid.ask(aid.picked)
