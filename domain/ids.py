@@ -44,6 +44,7 @@ OrderId = Annotated[str, _pattern("ord")]
 MessageId = Annotated[str, _pattern("msg")]
 CaseId = Annotated[str, _pattern("cas")]
 CommandId = Annotated[str, _pattern("cmd")]
+PayeeId = Annotated[str, _pattern("pye")]
 PathId = Annotated[
     str, StringConstraints(pattern=f"^(sal|ord|con|ten|bal|cmp|mtc|ink|prd|lot){_SUFFIX}")
 ]

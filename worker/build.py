@@ -25,6 +25,7 @@ from activities.lots import Lots
 from activities.match_calls import MatchCalls
 from activities.notices import Notices
 from activities.orders import Orders
+from activities.payee_checks import PayeeChecks
 from activities.payments import Payments
 from activities.payouts import Payouts
 from activities.pledge_cases import PledgeCases
@@ -55,6 +56,7 @@ from workflows.inspection import Inspection
 from workflows.lot import Lot
 from workflows.match_call import MatchCall
 from workflows.order import Order
+from workflows.payee import Payee
 from workflows.payment import Payment
 from workflows.payout import Payout
 from workflows.pledge import Pledge
@@ -92,6 +94,7 @@ WORKFLOWS: Sequence[type] = (
     PledgeRun,
     Pledge,
     Payout,
+    Payee,
     Chargeback,
     ChangeAccount,
     Command,
@@ -189,6 +192,7 @@ def _of_money(settings: Settings, database: Database, providers: ProviderRegistr
         payouts.decide,
         payouts.follow,
         payouts.due,
+        PayeeChecks(database, providers).look,
         Chargebacks(database, providers, settings.operator_policy).follow,
     ]
 

@@ -22,6 +22,7 @@ EFFECTS: dict[Operation, tuple[Effect, ...]] = {
         Effect.PAYOUT_RETURNED,
         *_ANSWERS,
     ),
+    "payee": _ANSWERS,
     "webhook": (Effect.DELAY, Effect.DUPLICATE, Effect.REORDER, Effect.DROP),
     "cancel": _ANSWERS,
     "read": _ANSWERS,

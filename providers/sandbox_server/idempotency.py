@@ -6,11 +6,11 @@ import hashlib
 from typing import Literal
 
 from providers.sandbox_server.problems import Problem
-from providers.sandbox_server.records import NewCard, NewPayment, NewPayout, NewRefund
+from providers.sandbox_server.records import NewCard, NewPayee, NewPayment, NewPayout, NewRefund
 from providers.sandbox_server.store import Tx
 
-_Kind = Literal["payments", "cards", "refunds", "payouts"]
-_New = NewPayment | NewCard | NewRefund | NewPayout
+_Kind = Literal["payments", "cards", "refunds", "payouts", "payees"]
+_New = NewPayment | NewCard | NewRefund | NewPayout | NewPayee
 
 
 def _fingerprint(body: _New) -> str:

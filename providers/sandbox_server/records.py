@@ -19,6 +19,7 @@ WebAddress = Annotated[str, StringConstraints(pattern=r"^https?://\S+$", max_len
 PaymentState = Literal["open", "captured", "canceled"]
 CardState = Literal["open", "saved", "canceled"]
 RefundState = Literal["pending", "succeeded", "refused"]
+PayeeState = Literal["pending", "active", "restricted", "rejected"]
 PayoutState = Literal["awaiting_payee", "in_transit", "paid", "failed", "returned"]
 DisputeState = Literal["open", "won", "lost"]
 Channel = Literal["payments", "carrier"]
@@ -157,6 +158,27 @@ class Payout(Record):
         return self.status in ("failed", "returned") and self.failure_reason not in others
 
 
+class NewPayee(Body):
+    operation_id: Token
+    subject: Token
+
+
+class Payee(Record):
+    reference: str
+    operation_id: str
+    subject: str
+    status: PayeeState
+    requirements: tuple[str, ...]
+    url: str
+    """Where the payee proves who they are."""
+    created_at: datetime
+
+
+class AdvancePayee(Body):
+    to: PayeeState
+    requirements: tuple[Token, ...] = ()
+
+
 class AdvanceRefund(Body):
     to: Literal["succeeded", "refused"] = "succeeded"
     reason: Text | None = None
@@ -239,7 +261,9 @@ class Effect(StrEnum):
     DROP = "drop"
 
 
-Operation = Literal["payment", "card", "charge", "refund", "payout", "webhook", "cancel", "read"]
+Operation = Literal[
+    "payment", "card", "charge", "refund", "payout", "payee", "webhook", "cancel", "read"
+]
 
 
 class NewBehaviour(Body):

@@ -108,5 +108,14 @@ CREATE INDEX payouts_due ON payouts (due_at) WHERE due_at IS NOT NULL;
 """
 """Payouts that wait for their payee: SQLite changes no CHECK of a table that is there."""
 
-STEPS = (_FIRST, _CARDS, _CONFIRMED_PAYOUTS)
+_PAYEES = """
+CREATE TABLE payees (
+    id INTEGER PRIMARY KEY, reference TEXT NOT NULL UNIQUE, operation_id TEXT NOT NULL UNIQUE,
+    subject TEXT NOT NULL, status TEXT NOT NULL
+        CHECK (status IN ('pending', 'active', 'restricted', 'rejected')),
+    requirements TEXT NOT NULL, created_at TEXT NOT NULL
+) STRICT;
+"""
+
+STEPS = (_FIRST, _CARDS, _CONFIRMED_PAYOUTS, _PAYEES)
 """Step N brings a file from version N to version N + 1."""

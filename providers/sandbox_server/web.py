@@ -24,6 +24,7 @@ from providers.sandbox_server.records import (
     CardView,
     Effect,
     Operation,
+    Payee,
     Payment,
     PaymentView,
     Payout,
@@ -76,7 +77,7 @@ require_api_key = _ApiKey(scheme_name="ApiKey")
 
 IdempotencyKey = Annotated[str, Header(pattern=r"^[\x21-\x7e]{1,255}$")]
 
-Item = Payment | Card | Refund | Payout
+Item = Payment | Card | Refund | Payout | Payee
 _TABLES = {"spay": "payments", "scrd": "cards", "sref": "refunds", "spyo": "payouts"}
 
 
