@@ -71,6 +71,7 @@ CASES = {
     "match_call_settled",
     "in_kind_claimed",
     "account_frozen",
+    "payee_looked_at",
     "command_executed",
     "command_bulk",
     "bulk_done",
