@@ -8,6 +8,7 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from activities import payees
+from activities.payee_checks import require_verified
 from db.case_rows import open_case
 from db.queries.payees import earned, income_since
 from db.tables import Payout, PayoutDestination, User
@@ -30,7 +31,7 @@ from ledger import journal
 async def reserve(session: AsyncSession, case: PayoutCase, policy: PayoutPolicy) -> Payout:
     """PAYOUT: what the payee owes is paid first, the rest is taken out of the balance and sent, or held for a look.
 
-    Raises AccountFrozen, CapabilityLimited, NoDestination, DestinationTooNew, PayoutTooSoon, NothingToPayOut, InsufficientFunds.
+    Raises AccountFrozen, CapabilityLimited, PayeeNotVerified, NoDestination, DestinationTooNew, PayoutTooSoon, NothingToPayOut, InsufficientFunds.
     """
     await payees.require_withdrawing(session, case.user_id)
     income, debt = accounts.payable(case.user_id), accounts.receivable(case.user_id)
@@ -38,6 +39,7 @@ async def reserve(session: AsyncSession, case: PayoutCase, policy: PayoutPolicy)
     held = await journal.balances(session, [income, debt], case.currency, for_update=True)
     now = (await session.execute(select(func.now()))).scalar_one()
     destination = await _destination(session, case, policy, now)
+    await require_verified(session, case.user_id, destination.provider, policy)
     await _require_interval(session, case, policy, now)
     netting = postings.net_receivable(
         f"{case.payout_id}/netting",

@@ -31,6 +31,7 @@ from domain.errors import (
     NotFound,
     NothingToPayOut,
     OwnRequest,
+    PayeeNotVerified,
     PayoutTooSoon,
     WrongPhase,
 )
@@ -59,6 +60,7 @@ _DECIDING = (AccountFrozen, Forbidden, NeedsSecondOperator, NotFound, OwnRequest
         NothingToPayOut,
         InsufficientFunds,
         NoDestination,
+        PayeeNotVerified,
         DestinationTooNew,
         PayoutTooSoon,
     ),

@@ -20,13 +20,13 @@ from db.tables import (
 )
 from domain.errors import NotFound, WrongPhase
 from domain.ids import new_id
-from domain.payments import PayoutState, RefundState
+from domain.payments import ON_THE_WAY, PayoutState, RefundState
 from domain.reconciliation import CHARGEBACKS, OURS, Difference, Moved, Part, part_of
 
 MATCHED = "matched"
 EXPLAINED = "explained"
 _CHUNK = 1_000
-_ON_THE_WAY = (PayoutState.HELD, PayoutState.REQUESTED, PayoutState.IN_TRANSIT)
+_ON_THE_WAY = (PayoutState.HELD, *sorted(ON_THE_WAY))
 _GOING_BACK = (RefundState.REQUESTED, RefundState.PENDING, RefundState.REFUSED)
 
 

@@ -8,11 +8,12 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from db import inbox, lot_parcels, parcels, return_rows, sale_rows
-from db.tables import Chargeback, InboxRow, Path, Payment, Payout, Refund, Sale
+from db.tables import Chargeback, InboxRow, Path, Payee, Payment, Payout, Refund, Sale
 from domain.cases import ChargebackCase, PaymentCase, PayoutCase, RefundCase
 from domain.deadlines import Deadline
 from domain.money import format_money
 from domain.parcels import ParcelFact, ParcelScan, ScanKind
+from domain.payees import PayeeCase
 from domain.payments import PaymentState
 from domain.sale import Phase, SaleTerms, due_at
 from runtime.settings import Settings
@@ -67,7 +68,7 @@ async def _over(session: AsyncSession, row: InboxRow) -> str | None:
 
 async def wake_about(session: AsyncSession, subject: str, settings: Settings) -> Wake | None:
     """How to wake the payment, refund, payout or chargeback of this id; None when there is none."""
-    for find in (_payment, _refund, _payout, _chargeback):
+    for find in (_payment, _refund, _payout, _chargeback, _payee):
         wake = await find(session, subject, settings)
         if wake is not None:
             return wake
@@ -124,6 +125,29 @@ async def _payout(session: AsyncSession, subject: str, settings: Settings) -> Wa
             user_id=payout.user_id,
             currency=payout.currency,
             policy=settings.payout_policy,
+        ),
+    )
+
+
+async def _payee(session: AsyncSession, subject: str, settings: Settings) -> Wake | None:
+    payee = await session.get(Payee, subject)
+    if payee is None:
+        return None
+    return Wake(
+        start=Start(
+            workflow="Payee",
+            workflow_id=f"payee-{payee.id}",
+            summary=f"Verification of {payee.user_id}",
+            path="payee",
+            initiator=payee.user_id,
+            currency="XXX",
+        ),
+        case=PayeeCase(
+            payee_id=payee.id,
+            user_id=payee.user_id,
+            provider=payee.provider,
+            policy=settings.payout_policy,
+            within_seconds=settings.operator_policy.sla_seconds,
         ),
     )
 

@@ -187,6 +187,7 @@ class Action(StrEnum):
     COMMAND_APPROVE = "command.approve"
     ACCOUNT_LIMIT = "account.limit"
     ACCOUNT_CLOSE = "account.close"
+    PAYEE_SEE = "payee.see"
     PAYOUT_CANCEL = "payout.cancel"
     PAYOUT_DECIDE = "payout.decide"
     TAX_SEE = "tax.see"
@@ -333,6 +334,7 @@ POLICY: dict[Action, frozenset[Relation]] = {
     Action.COMMAND_APPROVE: frozenset({_OP}),
     Action.ACCOUNT_LIMIT: frozenset({_OP}),
     Action.ACCOUNT_CLOSE: frozenset({_O}),
+    Action.PAYEE_SEE: frozenset({_O, _OP}),
     Action.PAYOUT_CANCEL: frozenset({_O}),
     Action.PAYOUT_DECIDE: frozenset({_OP}),
     Action.TAX_SEE: frozenset({_O, _OP}),

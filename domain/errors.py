@@ -339,6 +339,13 @@ class PayoutTooSoon(DomainError):
     title = "Too soon after the last payout"
 
 
+class PayeeNotVerified(DomainError):
+    """The payment company has not verified the payee, or not any more."""
+
+    code = "payee_not_verified"
+    title = "The payment company has not verified the payee"
+
+
 class DestinationTooNew(DomainError):
     """The payout destination was changed a short while ago; `accepted` tells from when it is used."""
 

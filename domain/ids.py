@@ -47,6 +47,7 @@ MessageId = Annotated[str, _pattern("msg")]
 DifferenceId = Annotated[str, _pattern("dif")]
 CaseId = Annotated[str, _pattern("cas")]
 CommandId = Annotated[str, _pattern("cmd")]
+PayeeId = Annotated[str, _pattern("pye")]
 PathId = Annotated[
     str, StringConstraints(pattern=f"^(sal|ord|rtn|dsp|con|ten|bal|cmp|mtc|ink|prd|lot){_SUFFIX}")
 ]

@@ -427,6 +427,8 @@ class PayoutPolicy(Message):
     """For how long each income counts towards the reserve."""
     silence_seconds: Annotated[int, Field(ge=1, le=90 * _DAY)] = 7 * _DAY
     """A bank that has not answered for this long calls the operators; asking goes on."""
+    verifying_providers: tuple[str, ...] = ()
+    """Codes of payment companies that pay nobody whom they have not verified."""
     short_seconds: Annotated[int, Field(ge=1, le=30 * _DAY)] = _DAY
     """Within so long somebody fills our balance at the provider when payouts wait for it."""
     poll_first_seconds: Annotated[int, Field(ge=1, le=_DAY)] = 30

@@ -16,6 +16,7 @@ from pydantic import ConfigDict, Field
 from domain.errors import ProviderMismatch
 from domain.model import Instant, Message
 from domain.money import Currency, MinorUnits
+from domain.payees import PayeeStatus
 
 MAX_AT_ONCE = 100
 """Most references that one bulk read may name."""
@@ -205,6 +206,27 @@ class ProviderPayout(Message):
     """Where the payee confirms it, while that is awaited."""
 
 
+class PayeeRequest(Message):
+    """Ask a provider to verify somebody, so that it will pay them."""
+
+    operation_id: str
+    subject: str
+    """Our id of the payee (`pye_…`); comes back in webhooks."""
+
+
+class ProviderPayee(Message):
+    """A payee as the provider has them."""
+
+    reference: str
+    operation_id: str
+    subject: str
+    status: PayeeStatus
+    requirements: tuple[str, ...] = ()
+    """What it wants to know, in its words."""
+    url: str | None = None
+    """The hosted page on which the payee answers that."""
+
+
 class ProviderDispute(Message):
     """A chargeback as the provider has it: the payer's bank takes back a payment, or part of it."""
 
@@ -392,6 +414,14 @@ class PaymentProvider(Protocol):
     async def get_payout(self, reference: str) -> ProviderPayout: ...
 
     async def find_payout(self, operation_id: str) -> ProviderPayout | None: ...
+
+    async def create_payee(self, request: PayeeRequest) -> ProviderPayee:
+        """Has somebody verified. The same operation is the same payee."""
+        ...
+
+    async def get_payee(self, reference: str) -> ProviderPayee: ...
+
+    async def find_payee(self, operation_id: str) -> ProviderPayee | None: ...
 
     async def balance(self, currency: str) -> int:
         """What can leave now, in minor units; below 0 after refunds and disputes that took more than was there."""

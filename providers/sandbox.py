@@ -19,11 +19,13 @@ from providers.base import (
     ChargeRequest,
     DisputeEvidence,
     DisputeStatus,
+    PayeeRequest,
     PaymentRequest,
     PayoutRequest,
     ProviderCard,
     ProviderDispute,
     ProviderEvent,
+    ProviderPayee,
     ProviderPayment,
     ProviderPayout,
     ProviderRefund,
@@ -106,6 +108,10 @@ class _Movement(BaseModel):
         )
 
 
+class _Payees(BaseModel):
+    data: list[ProviderPayee]
+
+
 class _Balance(BaseModel):
     balances: dict[str, int]
 
@@ -120,7 +126,9 @@ class _StatementPage(BaseModel):
 _Model = TypeVar("_Model", bound=BaseModel)
 _Item = TypeVar("_Item", ProviderPayment, ProviderCard, ProviderRefund, ProviderPayout)
 _Moved = TypeVar("_Moved", ProviderPayment, ProviderRefund, ProviderPayout)
-_Request = PaymentRequest | CardRequest | ChargeRequest | RefundRequest | PayoutRequest
+_Request = (
+    PaymentRequest | CardRequest | ChargeRequest | RefundRequest | PayoutRequest | PayeeRequest
+)
 
 
 class SandboxProvider:
@@ -250,6 +258,19 @@ class SandboxProvider:
     async def find_payout(self, operation_id: str) -> ProviderPayout | None:
         """The payout this operation made, if it made one."""
         return _only((await self._find("/v1/payouts", operation_id, _Payouts)).data)
+
+    async def create_payee(self, request: PayeeRequest) -> ProviderPayee:
+        """Has somebody verified; `operation_id` is the idempotency key."""
+        return await self._create("/v1/payees", request, ProviderPayee)
+
+    async def get_payee(self, reference: str) -> ProviderPayee:
+        """The payee as they are now. Raises NotFound."""
+        return await self._get(f"/v1/payees/{_segment(reference)}", ProviderPayee)
+
+    async def find_payee(self, operation_id: str) -> ProviderPayee | None:
+        """The payee this operation made, if it made one."""
+        found = await self._get("/v1/payees", _Payees, {"operation_id": operation_id})
+        return found.data[0] if found.data else None
 
     async def balance(self, currency: str) -> int:
         """What the sandbox holds for us in this currency, minor units; may be below 0."""

@@ -28,6 +28,7 @@ from activities.lots import Lots
 from activities.match_calls import MatchCalls
 from activities.notices import Notices
 from activities.orders import Orders
+from activities.payee_checks import PayeeChecks
 from activities.payments import Payments
 from activities.payouts import Payouts
 from activities.pledge_cases import PledgeCases
@@ -63,6 +64,7 @@ from workflows.inspection import Inspection
 from workflows.lot import Lot
 from workflows.match_call import MatchCall
 from workflows.order import Order
+from workflows.payee import Payee
 from workflows.payment import Payment
 from workflows.payout import Payout
 from workflows.pledge import Pledge
@@ -104,6 +106,7 @@ WORKFLOWS: Sequence[type] = (
     PledgeRun,
     Pledge,
     Payout,
+    Payee,
     Chargeback,
     ChangeAccount,
     Command,
@@ -207,6 +210,7 @@ def _of_money(settings: Settings, database: Database, providers: ProviderRegistr
         payouts.decide,
         payouts.follow,
         payouts.due,
+        PayeeChecks(database, providers).look,
         Chargebacks(database, providers, settings.operator_policy).follow,
         answers.hand_in,
         answers.accept,

@@ -42,6 +42,10 @@ def payout_workflow_id(payout_id: str) -> str:
     return f"payout-{payout_id}"
 
 
+def payee_workflow_id(payee_id: str) -> str:
+    return f"payee-{payee_id}"
+
+
 def ballot_workflow_id(ballot_id: str) -> str:
     return f"ballot-{ballot_id}"
 

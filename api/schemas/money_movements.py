@@ -7,8 +7,9 @@ from typing import Annotated, Self
 from pydantic import Field
 
 from api.schemas.base import Body, MoneyView, Remark, Utc, View
-from db.tables import Payment, Payout, PayoutWish, Refund
+from db.tables import Payee, Payment, Payout, PayoutWish, Refund
 from domain.money import Currency, MinorUnits
+from domain.payees import PayeeStatus
 from domain.payouts import PayoutEvery
 
 
@@ -105,6 +106,31 @@ class PayoutView(View):
             held_reason=row.held_reason,
             created_at=row.created_at,
             ended_at=row.ended_at,
+        )
+
+
+class PayeeView(View):
+    """Somebody as the payment company knows them."""
+
+    id: str
+    provider: str
+    status: PayeeStatus = Field(
+        description="Money leaves while it is active; income is kept in every state."
+    )
+    requirements: list[str] = Field(description="What the payment company wants to know.")
+    url: str | None = Field(description="Where the payee answers that.")
+    checked_at: Utc | None
+
+    @classmethod
+    def of(cls, row: Payee) -> Self:
+        """The view of a payee's row."""
+        return cls(
+            id=row.id,
+            provider=row.provider,
+            status=PayeeStatus(row.status),
+            requirements=row.requirements,
+            url=row.url,
+            checked_at=row.checked_at,
         )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from db.tables import Payment, Payout, Refund
+from db.tables import Payee, Payment, Payout, Refund
 
 
 async def payment(session: AsyncSession, payment_id: str) -> Payment | None:
@@ -33,3 +33,11 @@ async def payouts_of(
     if after is not None:
         mine = mine.where(Payout.id < after)
     return (await session.scalars(mine.order_by(Payout.id.desc()).limit(limit))).all()
+
+
+async def payee(session: AsyncSession, user_id: str, provider: str) -> Payee | None:
+    """Somebody as this payment company knows them."""
+    found: Payee | None = await session.scalar(
+        select(Payee).where(Payee.user_id == user_id, Payee.provider == provider)
+    )
+    return found

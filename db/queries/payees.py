@@ -17,8 +17,10 @@ from db.tables import (
     PayoutWish,
     User,
 )
+from db.tables import Payee as PayeeRow
 from domain.accounts import AccountKind, Side
 from domain.model import Instant, Message
+from domain.payees import PayeeStatus
 from domain.payments import PUT_BACK, DuePage, PayoutState
 from domain.payouts import PayoutEvery
 from domain.policy import PayoutPolicy
@@ -166,6 +168,7 @@ async def due_payees(session: AsyncSession, page: DuePage, policy: PayoutPolicy)
                 (_closing(), 1),
                 else_=func.greatest(_minimum(policy), func.coalesce(PayoutWish.minimum, 1)),
             ),
+            _may_be_paid(policy),
             cursor > page.after,
             ~recent,
             ~failed,
@@ -174,6 +177,21 @@ async def due_payees(session: AsyncSession, page: DuePage, policy: PayoutPolicy)
         .limit(page.limit)
     )
     return [Payee(user_id=owner, currency=currency) for owner, currency in rows]
+
+
+def _may_be_paid(policy: PayoutPolicy) -> ColumnElement[bool]:
+    """Whether the destination's provider has verified the payee, where it pays nobody else."""
+    verified = (
+        select(PayeeRow.id)
+        .where(
+            PayeeRow.user_id == PayoutDestination.user_id,
+            PayeeRow.provider == PayoutDestination.provider,
+            PayeeRow.status == PayeeStatus.ACTIVE,
+        )
+        .correlate(PayoutDestination)
+        .exists()
+    )
+    return or_(PayoutDestination.provider.not_in(policy.verifying_providers), verified)
 
 
 def _closing() -> ColumnElement[bool]:

@@ -41,7 +41,7 @@ from db.tables.match_calls import (
     MatchSpending,
 )
 from db.tables.messages import PathMessage
-from db.tables.money import Payment, Payout, PayoutDestination, PayoutWish, Refund
+from db.tables.money import Payee, Payment, Payout, PayoutDestination, PayoutWish, Refund
 from db.tables.orders import Order, PaymentPart
 from db.tables.paths import Path, PathEvent
 from db.tables.people import AccountEventRow, SelfDealingRefusal, User, UserRole
@@ -133,6 +133,7 @@ __all__ = [
     "PathEvent",
     "PathMessage",
     "PathProof",
+    "Payee",
     "Payment",
     "PaymentPart",
     "Payout",

@@ -17,6 +17,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, mapped_column
 
 from db.tables.base import CURRENCY_CODE, Base, one_of
+from domain.payees import PayeeStatus
 from domain.payments import RefundCause
 from domain.payouts import PayoutEvery
 
@@ -157,6 +158,28 @@ class Payout(Base):
     decided_at: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     ended_at: Mapped[datetime | None]
+
+
+class Payee(Base):
+    """Somebody as a payment company knows them. Written only after reading it there."""
+
+    __tablename__ = "payees"
+    __table_args__ = (
+        CheckConstraint(one_of("status", PayeeStatus), name="status"),
+        UniqueConstraint("user_id", "provider"),
+    )
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    user_id: Mapped[str] = mapped_column(ForeignKey("users.id"))
+    provider: Mapped[str]
+    reference: Mapped[str | None]
+    status: Mapped[str]
+    requirements: Mapped[list[str]] = mapped_column(server_default=text("'{}'"))
+    """What the company wants to know, in its words."""
+    url: Mapped[str | None]
+    """Where the payee answers that."""
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    checked_at: Mapped[datetime | None]
 
 
 class PayoutWish(Base):

@@ -9,17 +9,19 @@ from fastapi import APIRouter, Depends, Query
 from fastapi.responses import Response
 from pydantic import BaseModel
 
-from providers.sandbox_server import booking, cards, disputes, payments, payouts, refunds
+from providers.sandbox_server import booking, cards, disputes, payees, payments, payouts, refunds
 from providers.sandbox_server.lookup import Asked
 from providers.sandbox_server.records import (
     CardView,
     Dispute,
     NewCard,
     NewEvidence,
+    NewPayee,
     NewPayment,
     NewPayout,
     NewRefund,
     Operation,
+    Payee,
     Payment,
     PaymentView,
     Payout,
@@ -52,6 +54,10 @@ class Refunds(BaseModel):
 
 class Payouts(BaseModel):
     data: list[Payout]
+
+
+class Payees(BaseModel):
+    data: list[Payee]
 
 
 class Balance(BaseModel):
@@ -209,6 +215,25 @@ async def accept_dispute(reference: str, idempotency_key: IdempotencyKey, box: R
         return disputes.accept(tx, idempotency_key, reference), False
 
     return await answer(box, "dispute", (reference,), act)
+
+
+@router.post("/payees", response_model=Payee)
+async def create_payee(wish: NewPayee, idempotency_key: IdempotencyKey, box: Running) -> Response:
+    """Somebody who is to prove who they are before they are paid."""
+    names = (wish.subject, wish.operation_id)
+    return await answer(box, "payee", names, lambda tx: payees.create(tx, idempotency_key, wish))
+
+
+@router.get("/payees", response_model=Payees)
+async def list_payees(box: Running, asked: Asked) -> Response:
+    """Payees, newest first."""
+    return await answer_list(box, asked, payees.listed)
+
+
+@router.get("/payees/{reference}", response_model=Payee)
+async def get_payee(reference: str, box: Running) -> Response:
+    """One payee."""
+    return await answer(box, "read", (reference,), lambda tx: (payees.get(tx, reference), False))
 
 
 @router.get("/balance")

@@ -23,6 +23,7 @@ EFFECTS: dict[Operation, tuple[Effect, ...]] = {
         Effect.PAYOUT_RETURNED,
         *_ANSWERS,
     ),
+    "payee": _ANSWERS,
     "webhook": (Effect.DELAY, Effect.DUPLICATE, Effect.REORDER, Effect.DROP),
     "hold": (Effect.HOLD_REFUSED, *_ANSWERS),
     "statement": (

@@ -13,11 +13,13 @@ from providers.sandbox_server import (
     disputes,
     events,
     parcels,
+    payees,
     payments,
     payouts,
     refunds,
 )
 from providers.sandbox_server.records import (
+    AdvancePayee,
     AdvancePayout,
     AdvanceRefund,
     Behaviour,
@@ -31,6 +33,7 @@ from providers.sandbox_server.records import (
     NewParcel,
     NewScan,
     Parcel,
+    Payee,
     PaymentView,
     Payout,
     Refund,
@@ -144,6 +147,13 @@ async def advance_payout(reference: str, step: AdvancePayout, box: Running) -> P
     """Pays, fails or returns a payout."""
     with box.store.transaction() as tx:
         return payouts.advance(tx, reference, step)
+
+
+@router.post("/payees/{reference}/advance")
+async def advance_payee(reference: str, step: AdvancePayee, box: Running) -> Payee:
+    """Verifies, restricts or rejects a payee."""
+    with box.store.transaction() as tx:
+        return payees.advance(tx, reference, step)
 
 
 @router.get("/deliveries")

@@ -8,10 +8,10 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import RedirectResponse, Response
 from pydantic import TypeAdapter
 
-from providers.sandbox_server import cards, payments, payouts
+from providers.sandbox_server import cards, payees, payments, payouts
 from providers.sandbox_server.html import Html, button, form, join, money, page
 from providers.sandbox_server.problems import Problem
-from providers.sandbox_server.records import Card, Payment, Payout
+from providers.sandbox_server.records import AdvancePayee, Card, Payment, Payout
 from providers.sandbox_server.web import Running, json_response
 
 PayAction = Literal["pay", "decline"]
@@ -121,6 +121,31 @@ async def answer_payout(reference: str, request: Request, box: Running) -> Respo
     if _wants_json(request):
         return json_response(payout)
     return RedirectResponse(f"/payout/{payout.reference}", status_code=303)
+
+
+@router.get("/payee/{reference}")
+async def show_payee(reference: str, box: Running) -> Response:
+    """The page on which a payee proves who they are."""
+    try:
+        with box.store.reading() as tx:
+            payee = payees.get(tx, reference)
+    except Problem as problem:
+        return _payout_problem(problem)
+    done = _good("✓ 已认证 Verified")
+    prove = form(f"/payee/{reference}", "wide", button("认证 Verify me", primary=True))
+    return _page("认证 Verification", done if payee.status == "active" else prove)
+
+
+@router.post("/payee/{reference}")
+async def prove_payee(reference: str, box: Running) -> Response:
+    """The payee has shown a document; who was rejected stays so."""
+    try:
+        with box.store.transaction() as tx:
+            if payees.get(tx, reference).status != "rejected":
+                payees.advance(tx, reference, AdvancePayee(to="active"))
+    except Problem as problem:
+        return _payout_problem(problem)
+    return RedirectResponse(f"/payee/{reference}", status_code=303)
 
 
 def _wants_json(request: Request) -> bool:

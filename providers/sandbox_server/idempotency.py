@@ -6,11 +6,18 @@ import hashlib
 from typing import Literal
 
 from providers.sandbox_server.problems import Problem
-from providers.sandbox_server.records import NewCard, NewEvidence, NewPayment, NewPayout, NewRefund
+from providers.sandbox_server.records import (
+    NewCard,
+    NewEvidence,
+    NewPayee,
+    NewPayment,
+    NewPayout,
+    NewRefund,
+)
 from providers.sandbox_server.store import Tx
 
-_Kind = Literal["payments", "cards", "refunds", "payouts"]
-_Made = NewPayment | NewCard | NewRefund | NewPayout
+_Kind = Literal["payments", "cards", "refunds", "payouts", "payees"]
+_Made = NewPayment | NewCard | NewRefund | NewPayout | NewPayee
 
 
 def _fingerprint(body: _Made | NewEvidence) -> str:

@@ -14,7 +14,7 @@ from providers.sandbox_server.store import Tx, Value
 AT_ONCE = 100
 """Most references one question may name, and most objects one answer holds."""
 
-Table = Literal["payments", "cards", "refunds", "payouts"]
+Table = Literal["payments", "cards", "refunds", "payouts", "payees"]
 
 
 @dataclass(frozen=True)

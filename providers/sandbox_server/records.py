@@ -20,6 +20,7 @@ PaymentState = Literal["open", "captured", "canceled"]
 CardState = Literal["open", "saved", "canceled"]
 RefundState = Literal["pending", "succeeded", "refused"]
 DisputeState = Literal["open", "under_review", "won", "lost"]
+PayeeState = Literal["pending", "active", "restricted", "rejected"]
 PayoutState = Literal["awaiting_payee", "in_transit", "paid", "failed", "returned"]
 Channel = Literal["payments", "carrier"]
 EVIDENCE_SECONDS = 10 * 24 * 3_600
@@ -161,6 +162,27 @@ class Payout(Record):
         return self.status in ("failed", "returned") and self.failure_reason not in others
 
 
+class NewPayee(Body):
+    operation_id: Token
+    subject: Token
+
+
+class Payee(Record):
+    reference: str
+    operation_id: str
+    subject: str
+    status: PayeeState
+    requirements: tuple[str, ...]
+    url: str
+    """Where the payee proves who they are."""
+    created_at: datetime
+
+
+class AdvancePayee(Body):
+    to: PayeeState
+    requirements: tuple[Token, ...] = ()
+
+
 class AdvanceRefund(Body):
     to: Literal["succeeded", "refused"] = "succeeded"
     reason: Text | None = None
@@ -296,6 +318,7 @@ Operation = Literal[
     "refund",
     "payout",
     "dispute",
+    "payee",
     "webhook",
     "cancel",
     "read",

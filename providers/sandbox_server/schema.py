@@ -137,5 +137,14 @@ ALTER TABLE payments ADD COLUMN hold_until TEXT;
 """
 """Until when captured money may stay, once that was extended."""
 
-STEPS = (_FIRST, _CARDS, _EVIDENCE, _CONFIRMED_PAYOUTS, _HOLDS)
+_PAYEES = """
+CREATE TABLE payees (
+    id INTEGER PRIMARY KEY, reference TEXT NOT NULL UNIQUE, operation_id TEXT NOT NULL UNIQUE,
+    subject TEXT NOT NULL, status TEXT NOT NULL
+        CHECK (status IN ('pending', 'active', 'restricted', 'rejected')),
+    requirements TEXT NOT NULL, created_at TEXT NOT NULL
+) STRICT;
+"""
+
+STEPS = (_FIRST, _CARDS, _EVIDENCE, _CONFIRMED_PAYOUTS, _HOLDS, _PAYEES)
 """Step N brings a file from version N to version N + 1."""

@@ -25,6 +25,7 @@ from providers.sandbox_server.records import (
     Dispute,
     Effect,
     Operation,
+    Payee,
     Payment,
     PaymentView,
     Payout,
@@ -77,7 +78,7 @@ require_api_key = _ApiKey(scheme_name="ApiKey")
 
 IdempotencyKey = Annotated[str, Header(pattern=r"^[\x21-\x7e]{1,255}$")]
 
-Item = Payment | Card | Refund | Payout | Dispute
+Item = Payment | Card | Refund | Payout | Dispute | Payee
 _TABLES = {
     "spay": "payments",
     "scrd": "cards",

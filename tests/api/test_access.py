@@ -140,6 +140,7 @@ EXPECTED = """
     unwind.view              buyer seller initiator creator bidder backer approver asker maker broker requester operator
     account.limit            operator
     account.close            owner
+    payee.see                owner operator
     payout.cancel            owner
     payout.decide            operator
     tax.see                  owner operator
@@ -173,6 +174,8 @@ ROUTES = {
     "/v1/users/{buyer}/balances": (401, 403, 200, 403, 200, 403),
     "/v1/users/{buyer}/statement": (401, 403, 200, 403, 200, 403),
     "/v1/users/{buyer}/statement.csv": (401, 403, 200, 403, 200, 403),
+    "/v1/me/payee": (401, 404, 404, 404, 404, 404),
+    "/v1/users/{buyer}/payee": (401, 403, 404, 403, 404, 403),
     "/v1/users/{buyer}/account-events": (401, 403, 403, 403, 200, 403),
     "/v1/users/{buyer}/tax/2026/4": (401, 403, 200, 403, 200, 403),
     "/v1/tax-reports/2026/4": (401, 403, 403, 403, 200, 403),

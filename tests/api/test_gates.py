@@ -25,7 +25,7 @@ _OPERATIONS = {
 }
 GOES_ON = """
     receiveCarrierWebhook receiveProviderWebhook tap
-    updateMe uploadFile chooseNoticeSettings putTaxProfile askForReview closeAccount
+    updateMe uploadFile chooseNoticeSettings putTaxProfile verifyMe askForReview closeAccount
     acceptSale declineSale confirmSale cancelSale shipSale cancelOrder
     cancelContest pickFinalists announceWinners takeBountyBack withdrawEntry shortlistEntries eliminateEntries
     handOver requestRevision acceptHandOver objectToEntry

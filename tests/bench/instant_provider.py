@@ -12,12 +12,14 @@ from providers.base import (
     CardStatus,
     ChargeRequest,
     DisputeEvidence,
+    PayeeRequest,
     PaymentRequest,
     PaymentStatus,
     PayoutRequest,
     ProviderCard,
     ProviderDispute,
     ProviderEvent,
+    ProviderPayee,
     ProviderPayment,
     ProviderPayout,
     ProviderRefund,
@@ -204,6 +206,18 @@ class InstantProvider:
         return _never()
 
     async def find_payout(self, operation_id: str) -> ProviderPayout | None:
+        """Not needed either."""
+        return None
+
+    async def create_payee(self, request: PayeeRequest) -> ProviderPayee:
+        """Not needed either."""
+        return _never()
+
+    async def get_payee(self, reference: str) -> ProviderPayee:
+        """Not needed either."""
+        return _never()
+
+    async def find_payee(self, operation_id: str) -> ProviderPayee | None:
         """Not needed either."""
         return None
 

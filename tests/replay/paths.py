@@ -319,6 +319,13 @@ async def frozen_account(house: House) -> Recorded:
     return {"account_frozen": account_workflow_id(str(rows[0][0]))}
 
 
+async def verified_payee(house: House) -> Recorded:
+    """Somebody whom the payment company is to verify."""
+    somebody, _ = people()
+    payee = await house.post("/v1/me/payee", by=somebody)
+    return {"payee_looked_at": f"payee-{payee['id']}"}
+
+
 async def commanded(house: House) -> Recorded:
     """A contest is called off by two operators, and parts of the price of two sales go back by one."""
     one, two = await operator(house), await operator(house)
@@ -358,5 +365,6 @@ STORIES = (
     failed_campaign,
     taken_in_pledges,
     frozen_account,
+    verified_payee,
     commanded,
 )

@@ -77,6 +77,7 @@ CASES = {
     "dispute_appealed",
     "dispute_offered",
     "account_frozen",
+    "payee_looked_at",
     "command_executed",
     "command_bulk",
     "bulk_done",

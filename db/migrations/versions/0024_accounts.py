@@ -27,6 +27,21 @@ ALTER TABLE account_events
 
 PAYOUTS = """
 ALTER TABLE payouts ADD COLUMN confirm_url text;
+CREATE TABLE payees (
+    id text NOT NULL,
+    user_id text NOT NULL,
+    provider text NOT NULL,
+    reference text,
+    status text NOT NULL,
+    requirements text[] DEFAULT '{}' NOT NULL,
+    url text,
+    created_at timestamptz DEFAULT now() NOT NULL,
+    checked_at timestamptz,
+    CONSTRAINT pk_payees PRIMARY KEY (id),
+    CONSTRAINT ck_payees_status CHECK (status IN ('active', 'pending', 'rejected', 'restricted')),
+    CONSTRAINT fk_payees_user_id FOREIGN KEY (user_id) REFERENCES users (id),
+    CONSTRAINT uq_payees_user_id_provider UNIQUE (user_id, provider)
+);
 """
 
 
