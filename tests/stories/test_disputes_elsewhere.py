@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.api.client import assert_problem
+from tests.stories.carts import Cart
 from tests.stories.chargebacks import balance
 from tests.stories.contests import Show
 from tests.stories.deals import refused
@@ -192,3 +193,27 @@ async def test_a_deposit_that_went_to_its_lender_is_disputed(house: House) -> No
     await case.ended("settled", back=4_000, outcome=10_000)
     assert await house.payable(borrower) == 4_000
     assert await house.payable(aid.supporter) == 0
+
+
+async def test_a_sale_of_an_order_is_disputed_by_itself(house: House) -> None:
+    cart = await Cart.paid(house)
+    answer = await Quarrel.try_to_open(house, cart.order["id"], cart.buyer)
+    await refused(answer, 409, "wrong_phase", "phase")
+    await cart.act(0, "accept")
+    await cart.act(0, "ship")
+    sale = cart.sales[0]
+    await talked(house, sale["id"], cart.buyer)
+    case = await Quarrel.opened(house, sale["id"], cart.buyer, cart.sellers[0])
+    await cart.complete(1)
+    await case.act("answer", cart.sellers[0])
+    await case.act("offer", cart.sellers[0], to_payer=2_500)
+    await case.act("take", cart.buyer)
+    await case.ended("settled", back=5_000, outcome=2_500)
+    await house.act(sale, "confirm", by=cart.buyer)
+    assert await cart.earned() == [15_000 * 92 // 100, 4_600, 0]
+
+    async def closed() -> bool:
+        await cart.assert_at_zero()
+        return True
+
+    await eventually(closed)
