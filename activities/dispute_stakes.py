@@ -18,8 +18,16 @@ from db.tables import Path, Tender
 from db.tender_rows import work_of
 from domain import accounts, postings_back, returns
 from domain.cases import RefundCase
-from domain.disputes import DisputeStep, OpenDispute, Stake, StakeKind, StakePart
-from domain.errors import Forbidden, InvalidInput, NotFound, TalkFirst, TooLate, WrongPhase
+from domain.disputes import MOST_DISPUTES, DisputeStep, OpenDispute, Stake, StakeKind, StakePart
+from domain.errors import (
+    Forbidden,
+    InvalidInput,
+    LimitReached,
+    NotFound,
+    TalkFirst,
+    TooLate,
+    WrongPhase,
+)
 from domain.ids import step_key
 from domain.milestones import ENDED, State, has_something_to_show
 from domain.path import Standing
@@ -50,6 +58,11 @@ async def claim(session: AsyncSession, path: Path, wish: OpenDispute, at: dateti
         stake = await _claim_of_milestone(session, path, wish)
     else:
         stake = await _claim_of_released(session, path, wish, at)
+    if await dispute_rows.count(session, path.id, wish.claimant_id) >= MOST_DISPUTES:
+        raise LimitReached(
+            f"nobody disputes one path more than {MOST_DISPUTES} times",
+            accepted="writing to the other side",
+        )
     if wish.return_id is None:
         await _require_talk(session, stake, wish, at)
     return stake

@@ -20,19 +20,20 @@ from activities.sale_money import (
 )
 from activities.sales import sale_of
 from activities.transitions import advance, close_when_empty, lock_path, recall, timers
-from db import inbox, parcels
+from db import inbox, parcels, return_rows
 from db.engine import Database
 from db.queries import file_access
 from db.return_rows import course_of, earlier_lines, terms_of
 from db.tables import Path, SaleReturn
 from domain.cases import RefundCase
 from domain.deadlines import Deadline
-from domain.errors import NotFound, WrongPhase
+from domain.errors import LimitReached, NotFound, WrongPhase
 from domain.parcels import LabelPayer
 from domain.path import Standing
 from domain.payments import RefundCause
 from domain.returns import (
     FINAL,
+    MOST_RETURNS,
     Course,
     Event,
     OpenReturn,
@@ -127,6 +128,10 @@ async def _opened(session: AsyncSession, sale_path: Path, step: ReturnStep) -> S
         require_open_window(sold, wish.reason, sale.delivered_at, sale.completed_at, step.at)
     cause = RefundCause.GOODWILL if gives else RefundCause.RETURN
     of_sale = PartOf(session, sale_path, sale, cause, wish.return_id)
+    if await return_rows.count(session, sale.id) >= MOST_RETURNS:
+        raise LimitReached(
+            f"a sale has at most {MOST_RETURNS} returns", accepted="writing to the other side"
+        )
     before = await earlier_lines(session, sale.id)
     lines = priced(sold, wish.reason, wish.lines, before, await left(of_sale))
     terms = ReturnTerms(

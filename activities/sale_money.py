@@ -125,6 +125,9 @@ async def give_back(
     terms, money = part.terms, await part.money()
     most = refundable(terms, money)
     wanted = {line: min(amount, most[line]) for line, amount in parts.items()}
+    # What was given out of the seller's own balance, or by the platform, has left the payment but no line.
+    payment = await payment_of(part.session, part.sale)
+    wanted = at_most(wanted, await escrow.left_of(part.session, payment, part.path.id))
     amount = sum(wanted.values())
     if not amount:
         return None
@@ -142,6 +145,15 @@ async def give_back(
         currency=terms.currency,
         policy=terms.refund_policy,
     )
+
+
+def at_most(parts: Parts, most: int) -> dict[int, int]:
+    """The parts, the last ones cut down so that they are not more than that together."""
+    found, left_ = {}, max(most, 0)
+    for line, amount in parts.items():
+        found[line] = min(amount, left_)
+        left_ -= found[line]
+    return found
 
 
 async def ask_back(part: PartOf, amount: int, key: str, reason: str) -> Refund:

@@ -24,7 +24,7 @@ from db.queries import evidence, file_access, files
 from db.tables import DisputeEvidence
 from db.tables import Path as PathRow
 from domain.access import Action, Relation, allowed
-from domain.disputes import FINAL, DisputeAct, OpenDispute, Phase, evidence_until
+from domain.disputes import FINAL, MOST_SHOWN, DisputeAct, OpenDispute, Phase, evidence_until
 from domain.errors import (
     Forbidden,
     InvalidInput,
@@ -55,7 +55,14 @@ DisputeUpdate = UpdateMethodMultiParam[[Dispute, DisputeAct], Standing]
     status_code=201,
     response_model=DisputeView,
     responses=problems(
-        Forbidden, InvalidInput, NotFound, TalkFirst, TooLate, UnknownFile, WrongPhase
+        Forbidden,
+        InvalidInput,
+        LimitReached,
+        NotFound,
+        TalkFirst,
+        TooLate,
+        UnknownFile,
+        WrongPhase,
     ),
 )
 async def open_dispute(
@@ -133,7 +140,7 @@ async def get_dispute(
     summary="Show something",
     status_code=201,
     response_model=DisputeView,
-    responses=problems(Forbidden, NotFound, TooLate, UnknownFile, WrongPhase),
+    responses=problems(Forbidden, LimitReached, NotFound, TooLate, UnknownFile, WrongPhase),
 )
 async def show_evidence(
     dispute_id: ThisDispute,
@@ -149,6 +156,9 @@ async def show_evidence(
 
     async def show(session: AsyncSession, evidence_id: str) -> DisputeView:
         await _require_in_time(session, dispute_id)
+        shown = await dispute_rows.evidence(session, dispute_id)
+        if sum(each.author_id == user.id for each in shown) >= MOST_SHOWN:
+            raise LimitReached(f"you have shown {MOST_SHOWN} things", accepted="a ruling")
         row = DisputeEvidence(
             id=evidence_id,
             dispute_id=dispute_id,

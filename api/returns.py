@@ -25,6 +25,7 @@ from domain.errors import (
     Forbidden,
     InsufficientFunds,
     InvalidInput,
+    LimitReached,
     NotFound,
     RefundTooLarge,
     TooLate,
@@ -50,7 +51,9 @@ ReturnUpdate = UpdateMethodMultiParam[[Return, ReturnAct], Standing]
     summary="Send goods back",
     status_code=201,
     response_model=ReturnView,
-    responses=problems(Forbidden, InvalidInput, NotFound, TooLate, UnknownFile, WrongPhase),
+    responses=problems(
+        Forbidden, InvalidInput, LimitReached, NotFound, TooLate, UnknownFile, WrongPhase
+    ),
 )
 async def open_return(
     sale_id: ThisSale, body: ReturnIn, user: CurrentUser, services: ServicesDep, once: OnceDep
@@ -85,7 +88,13 @@ async def open_return(
     status_code=201,
     response_model=ReturnView,
     responses=problems(
-        CurrencyMismatch, Forbidden, InsufficientFunds, NotFound, RefundTooLarge, WrongPhase
+        CurrencyMismatch,
+        Forbidden,
+        InsufficientFunds,
+        LimitReached,
+        NotFound,
+        RefundTooLarge,
+        WrongPhase,
     ),
 )
 async def give_goodwill(

@@ -85,6 +85,16 @@ async def is_open(session: AsyncSession, about_id: str, subject: str) -> bool:
     return row is not None
 
 
+async def count(session: AsyncSession, about_id: str, claimant_id: str) -> int:
+    """How many disputes somebody has had about a path."""
+    rows = (
+        select(func.count())
+        .select_from(Dispute)
+        .where(Dispute.about_id == about_id, Dispute.claimant_id == claimant_id)
+    )
+    return int(await session.scalar(rows) or 0)
+
+
 async def evidence(session: AsyncSession, dispute_id: str) -> Sequence[DisputeEvidence]:
     """What both sides have shown, oldest first."""
     rows = await session.scalars(

@@ -38,6 +38,12 @@ async def of_sale(session: AsyncSession, sale_id: str) -> Sequence[tuple[SaleRet
     return [(row, path) for row, path in rows]
 
 
+async def count(session: AsyncSession, sale_id: str) -> int:
+    """How many returns a sale has had."""
+    rows = select(func.count()).select_from(SaleReturn).where(SaleReturn.sale_id == sale_id)
+    return int(await session.scalar(rows) or 0)
+
+
 async def found(session: AsyncSession, return_id: str) -> tuple[SaleReturn, Path] | None:
     """A return with its path, or None."""
     row = (

@@ -21,6 +21,10 @@ from domain.path import Act
 
 WHOLE = 10_000
 """Basis points of everything that is disputed."""
+MOST_DISPUTES = 20
+"""Of one person about one path: opening and withdrawing them without end must not fill its timeline."""
+MOST_SHOWN = 50
+"""Pieces of evidence of one side."""
 
 
 class Phase(StrEnum):

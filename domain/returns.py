@@ -21,6 +21,9 @@ from domain.policy import RefundPolicy
 from domain.return_policy import ReturnPolicy
 from domain.sale import Delivery, SaleLine, SaleTerms, StockKind
 
+MOST_RETURNS = 30
+"""Of one sale, goodwill included: opening and withdrawing them without end must not fill its timeline."""
+
 
 class Reason(StrEnum):
     """Why goods go back."""

@@ -258,6 +258,10 @@ async def test_goodwill_before_and_after_completion(house: House) -> None:
     assert await house.payable(deal.seller) == earned - 480
     answer = await house.call("POST", path, by=deal.seller, json={"amount": {"amount": earned}})
     await refused(answer, 409, "insufficient_funds")
+    # What was given does not go back a second time.
+    back = await Back.opened(deal)
+    await back.act("refund", deal.seller)
+    await back.ended("refunded", back=20_000 - 1_000 - 480)
     answer = await house.call("POST", path, by=deal.buyer, json={"amount": {"amount": 1}})
     assert_problem(answer, 403, "forbidden")
     await deal.closed()
@@ -284,6 +288,24 @@ async def test_what_cannot_be_sent_back_is_refused_without_effect(house: House) 
     for verb, by in (("agree", deal.seller), ("take", deal.buyer), ("accept", deal.seller)):
         await refused(await back.try_to(verb, by), 409, "wrong_phase", "phase")
     assert_problem(await back.try_to("refund", deal.buyer), 403, "forbidden")
+    # Opening and withdrawing without end would fill the sale's timeline.
+    house.sql(
+        "INSERT INTO paths (id, kind, workflow_id, initiator_id, currency, phase) SELECT 'rtn_' || n || %s,"
+        " 'return', 'return-' || n || %s, initiator_id, 'CNY', 'closed' FROM paths, generate_series(1, 29) n"
+        " WHERE id = %s",
+        deal.id,
+        deal.id,
+        deal.id,
+    )
+    house.sql(
+        "INSERT INTO returns (id, sale_id, buyer_id, seller_id, terms, course, locked) SELECT 'rtn_' || n || %s,"
+        " sale_id, buyer_id, seller_id, terms, course, '{}' FROM returns, generate_series(1, 29) n WHERE id = %s",
+        deal.id,
+        back.id,
+    )
+    await refused(await Back.try_to_open(deal), 409, "limit_reached")
+    house.sql("DELETE FROM returns WHERE id <> %s AND sale_id = %s", back.id, deal.id)
+    house.sql("DELETE FROM paths WHERE id LIKE 'rtn_%%' AND workflow_id LIKE %s", f"%{deal.id}")
     assert_problem(await back.try_to("refund", "stranger"), 404, "not_found")
     for amount in (1, 40_001):
         answer = await back.try_to("offer", deal.seller, amount={"amount": amount})
