@@ -54,7 +54,6 @@ from domain.returns import (
     require_possible,
 )
 from domain.sale import Phase as SalePhase
-from domain.sale import SaleTerms
 
 _BANK_DECIDES = timedelta(days=1)
 """So long a return whose time is up waits for the buyer's bank, again and again, before money goes back."""
@@ -116,40 +115,10 @@ async def _opened(session: AsyncSession, sale_path: Path, step: ReturnStep) -> S
     """The return begins: its price is fixed, and what is still in escrow stays there."""
     wish = step.opening
     sale = await sale_of(session, wish.sale_id)
-    sold = SaleTerms.model_validate(sale.terms)
-    if sale_path.phase not in _RETURNABLE:
-        raise WrongPhase(
-            f"goods of a sale that is {sale_path.phase} cannot be sent back",
-            field="phase",
-            accepted="delivered or completed",
-        )
     gives = wish.reason is Reason.GOODWILL
-    if not gives:
-        require_open_window(sold, wish.reason, sale.delivered_at, sale.completed_at, step.at)
     cause = RefundCause.GOODWILL if gives else RefundCause.RETURN
     of_sale = PartOf(session, sale_path, sale, cause, wish.return_id)
-    if await return_rows.count(session, sale.id) >= MOST_RETURNS:
-        raise LimitReached(
-            f"a sale has at most {MOST_RETURNS} returns", accepted="writing to the other side"
-        )
-    before = await earlier_lines(session, sale.id)
-    lines = priced(sold, wish.reason, wish.lines, before, await left(of_sale))
-    terms = ReturnTerms(
-        return_id=wish.return_id,
-        sale_id=sale.id,
-        buyer_id=sale.buyer_id,
-        seller_id=sale.seller_id,
-        currency=sold.currency,
-        reason=wish.reason,
-        remedy=wish.remedy,
-        lines=lines,
-        delivery=sold.delivery,
-        policy=sold.return_policy,
-        refund_policy=sold.refund_policy,
-        given=wish.amount if gives else 0,
-        note=wish.note,
-        file_ids=wish.file_ids,
-    )
+    terms = await _agreed(of_sale, wish, step.at)
     path = Path(
         id=terms.return_id,
         kind="return",
@@ -185,6 +154,41 @@ async def _opened(session: AsyncSession, sale_path: Path, step: ReturnStep) -> S
             reopen=False,
         )
     return await _settle(case, opened(terms), words)
+
+
+async def _agreed(of_sale: PartOf, wish: OpenReturn, at: datetime) -> ReturnTerms:
+    """What goes back, with its price. Raises InvalidInput, LimitReached, TooLate and WrongPhase."""
+    session, sale, sold = of_sale.session, of_sale.sale, of_sale.terms
+    gives = wish.reason is Reason.GOODWILL
+    if of_sale.phase not in _RETURNABLE:
+        raise WrongPhase(
+            f"goods of a sale that is {of_sale.phase} cannot be sent back",
+            field="phase",
+            accepted="delivered or completed",
+        )
+    if not gives:
+        require_open_window(sold, wish.reason, sale.delivered_at, sale.completed_at, at)
+    if await return_rows.count(session, sale.id) >= MOST_RETURNS:
+        raise LimitReached(
+            f"a sale has at most {MOST_RETURNS} returns", accepted="writing to the other side"
+        )
+    before = await earlier_lines(session, sale.id)
+    return ReturnTerms(
+        return_id=wish.return_id,
+        sale_id=sale.id,
+        buyer_id=sale.buyer_id,
+        seller_id=sale.seller_id,
+        currency=sold.currency,
+        reason=wish.reason,
+        remedy=wish.remedy,
+        lines=priced(sold, wish.reason, wish.lines, before, await left(of_sale)),
+        delivery=sold.delivery,
+        policy=sold.return_policy,
+        refund_policy=sold.refund_policy,
+        given=wish.amount if gives else 0,
+        note=wish.note,
+        file_ids=wish.file_ids,
+    )
 
 
 def _opening_words(case: Case) -> str:

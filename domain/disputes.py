@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import NamedTuple
 
 from pydantic import Field
 
@@ -309,6 +310,16 @@ def evidence_until(terms: DisputeTerms, course: Course) -> datetime:
     return since + timedelta(seconds=terms.policy.evidence_seconds)
 
 
+class _Timer(NamedTuple):
+    name: str
+    since: datetime
+    seconds: int
+    event: Event
+    outcome: str
+    share: int | None
+    """What the payer gets back then, basis points; None when nothing moves."""
+
+
 def deadlines(
     terms: DisputeTerms,
     course: Course,
@@ -321,90 +332,49 @@ def deadlines(
 
     `previews`: what would be posted by the payer's share in basis points; `default`: their share by the path's own rule.
     """
-    policy, stake = terms.policy, terms.stake
-
-    def timer(
-        name: str, since: datetime, seconds: int, event: Event, outcome: str, share: int | None
-    ) -> Deadline:
-        words = outcome if share is None else f"{outcome}: {in_words(stake, share)}."
-        return Deadline(
-            name=name,
-            due_at=since + timedelta(seconds=seconds),
-            stopped_by=_STOPPED_BY[name],
-            outcome=words,
-            postings=() if share is None else tuple(previews.get(share, ())),
-            event=event,
+    return tuple(
+        Deadline(
+            name=each.name,
+            due_at=each.since + timedelta(seconds=each.seconds),
+            stopped_by=_STOPPED_BY[each.name],
+            outcome=each.outcome
+            if each.share is None
+            else f"{each.outcome}: {in_words(terms.stake, each.share)}.",
+            postings=() if each.share is None else tuple(previews.get(each.share, ())),
+            event=each.event,
         )
+        for each in _running(terms, course, phase, at, default)
+    )
 
+
+def _running(
+    terms: DisputeTerms, course: Course, phase: Phase, at: datetime, default: int
+) -> list[_Timer]:
+    policy, offer, ruling = terms.policy, course.offer, course.ruling
+    ruled = ruling.to_payer if ruling else default
     match phase:
         case Phase.OPEN:
-            return (
-                timer(
-                    "answer",
-                    at,
-                    policy.answer_seconds,
-                    Event.ANSWER_LAPSED,
-                    "Silence loses",
-                    terms.asked,
-                ),
-            )
+            lapse, wait = Event.ANSWER_LAPSED, policy.answer_seconds
+            return [_Timer("answer", at, wait, lapse, "Silence loses", terms.asked)]
         case Phase.MEDIATION:
-            since = course.mediation_since or at
-            talk = timer(
-                "mediation",
-                since,
-                policy.mediation_seconds,
-                Event.MEDIATION_LAPSED,
-                "Operators rule.",
-                None,
-            )
-            if course.offer is None:
-                return (talk,)
-            reply = timer(
-                "reply",
-                course.offer.at,
-                policy.reply_seconds,
-                Event.OFFER_LAPSED,
-                "Silence takes the offer",
-                course.offer.to_payer,
-            )
-            return (reply, talk)
+            since, wait = course.mediation_since or at, policy.mediation_seconds
+            lapse = Event.MEDIATION_LAPSED
+            talk = _Timer("mediation", since, wait, lapse, "Operators rule.", None)
+            if offer is None:
+                return [talk]
+            taken, wait = "Silence takes the offer", policy.reply_seconds
+            lapse = Event.OFFER_LAPSED
+            return [_Timer("reply", offer.at, wait, lapse, taken, offer.to_payer), talk]
         case Phase.RULING | Phase.PROPOSED:
-            return (
-                timer(
-                    "ruling",
-                    terms.opened_at,
-                    policy.total_seconds,
-                    Event.TOTAL_LAPSED,
-                    "The path's own rule decides",
-                    default,
-                ),
-            )
+            own, wait = "The path's own rule decides", policy.total_seconds
+            return [_Timer("ruling", terms.opened_at, wait, Event.TOTAL_LAPSED, own, default)]
         case Phase.RULED:
-            assert course.ruling is not None
-            return (
-                timer(
-                    "appeal",
-                    at,
-                    policy.appeal_seconds,
-                    Event.APPEAL_LAPSED,
-                    "The ruling stands",
-                    course.ruling.to_payer,
-                ),
-            )
+            lapse, wait = Event.APPEAL_LAPSED, policy.appeal_seconds
+            return [_Timer("appeal", at, wait, lapse, "The ruling stands", ruled)]
         case Phase.APPEALED:
-            assert course.ruling is not None
-            return (
-                timer(
-                    "second ruling",
-                    at,
-                    policy.appeal_ruling_seconds,
-                    Event.APPEAL_RULING_LAPSED,
-                    "The first ruling stands",
-                    course.ruling.to_payer,
-                ),
-            )
-    return ()
+            lapse, wait = Event.APPEAL_RULING_LAPSED, policy.appeal_ruling_seconds
+            return [_Timer("second ruling", at, wait, lapse, "The first ruling stands", ruled)]
+    return []
 
 
 _STOPPED_BY = {

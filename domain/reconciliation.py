@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from typing import Annotated
 
@@ -188,7 +188,7 @@ def compare(
         there.add(moved, subject)
     found = []
     for subject in sorted(here.subjects | there.subjects):
-        if max(here.latest[subject], there.latest[subject]) >= ripe_before.timestamp():
+        if max(here.latest[subject], there.latest[subject]) >= ripe_before:
             continue
         found += _of_object(
             subject, here, there, is_known=subject in known, unfinished=subject in unfinished
@@ -229,12 +229,12 @@ class _Side:
     def __init__(self) -> None:
         self.sums: dict[str, dict[Part, Counter[str]]] = defaultdict(lambda: defaultdict(Counter))
         self.lines: dict[tuple[str, Part], list[int]] = defaultdict(list)
-        self.latest: dict[str, float] = defaultdict(float)
+        self.latest: dict[str, datetime] = defaultdict(lambda: datetime.min.replace(tzinfo=UTC))
 
     def add(self, moved: Moved, subject: str) -> None:
         self.sums[subject][moved.part][moved.currency] += moved.amount
         self.lines[subject, moved.part].append(moved.amount)
-        self.latest[subject] = max(self.latest[subject], moved.at.timestamp())
+        self.latest[subject] = max(self.latest[subject], moved.at)
 
     @property
     def subjects(self) -> set[str]:

@@ -394,85 +394,74 @@ def deadlines(
     """The pending timer of a return; `refund`: what would be posted if the price, or the part on offer, went back."""
     if due is None:
         return ()
-    whole = format_money(terms.total, terms.currency)
-    lost = refund if terms.sellers_fault else ()
-    name, stopped_by, outcome, postings, event = {
-        Phase.ASKED: (
-            "answer",
-            (
-                "seller: agree",
-                "seller: refund",
-                "seller: offer",
-                "seller: refuse",
-                "buyer: withdraw",
-            ),
-            "The claim counts as accepted: the buyer may send the goods back.",
-            (),
-            Event.ANSWER_LAPSED,
-        ),
-        Phase.AGREED: (
-            "shipment back",
-            ("buyer: ship", "buyer: withdraw", "seller: refund"),
-            "Nothing was sent: the return is closed.",
-            (),
-            Event.SHIPMENT_LAPSED,
-        ),
-        Phase.SHIPPED: (
-            "scan",
-            ("carrier: scan", "seller: accept"),
-            "Unless the carrier has scanned it since, the parcel counts as lost: "
-            + (f"the buyer gets {whole} back." if terms.sellers_fault else "the return is closed."),
-            lost,
-            Event.LOST,
-        ),
-        Phase.RECEIVED: (
-            "inspection",
-            ("seller: accept", "seller: offer", "seller: refuse"),
-            "The goods count as accepted: "
-            + (
-                "the seller has to send others."
-                if terms.remedy is Remedy.EXCHANGE
-                else f"the buyer gets {whole} back."
-            ),
-            () if terms.remedy is Remedy.EXCHANGE else refund,
-            Event.INSPECTION_LAPSED,
-        ),
-        Phase.OFFERED: (
-            "reply",
-            ("buyer: take", "buyer: reject", "seller: refund"),
-            "The offer counts as taken.",
-            refund,
-            Event.OFFER_LAPSED,
-        ),
-        Phase.REFUSED: (
-            "refusal",
-            ("buyer: dispute", "seller: refund", "buyer: withdraw"),
-            "The return is closed; nothing goes back.",
-            (),
-            Event.REFUSAL_LAPSED,
-        ),
-        Phase.EXCHANGING: (
-            "exchange",
-            ("seller: send others", "seller: refund"),
-            f"The buyer gets {whole} back.",
-            refund,
-            Event.EXCHANGE_LAPSED,
-        ),
-        Phase.EXCHANGE_SENT: (
-            "exchange confirmation",
-            ("buyer: confirm", "buyer: dispute"),
-            "The exchange is done; nothing goes back.",
-            (),
-            Event.EXCHANGE_CONFIRM_LAPSED,
-        ),
-    }[phase]
+    name, stopped_by, event = _TIMERS[phase]
+    outcome, goes_back = _silence(terms, phase)
     return (
         Deadline(
             name=name,
             due_at=due,
             stopped_by=stopped_by,
             outcome=outcome,
-            postings=tuple(postings),
+            postings=tuple(refund) if goes_back else (),
             event=event,
         ),
     )
+
+
+_TIMERS: dict[Phase, tuple[str, tuple[str, ...], Event]] = {
+    _P.ASKED: (
+        "answer",
+        ("seller: agree", "seller: refund", "seller: offer", "seller: refuse", "buyer: withdraw"),
+        Event.ANSWER_LAPSED,
+    ),
+    _P.AGREED: (
+        "shipment back",
+        ("buyer: ship", "buyer: withdraw", "seller: refund"),
+        Event.SHIPMENT_LAPSED,
+    ),
+    _P.SHIPPED: ("scan", ("carrier: scan", "seller: accept"), Event.LOST),
+    _P.RECEIVED: (
+        "inspection",
+        ("seller: accept", "seller: offer", "seller: refuse"),
+        Event.INSPECTION_LAPSED,
+    ),
+    _P.OFFERED: ("reply", ("buyer: take", "buyer: reject", "seller: refund"), Event.OFFER_LAPSED),
+    _P.REFUSED: (
+        "refusal",
+        ("buyer: dispute", "seller: refund", "buyer: withdraw"),
+        Event.REFUSAL_LAPSED,
+    ),
+    _P.EXCHANGING: ("exchange", ("seller: send others", "seller: refund"), Event.EXCHANGE_LAPSED),
+    _P.EXCHANGE_SENT: (
+        "exchange confirmation",
+        ("buyer: confirm", "buyer: dispute"),
+        Event.EXCHANGE_CONFIRM_LAPSED,
+    ),
+}
+"""By phase: its timer, who can stop it, and what it brings about."""
+
+
+def _silence(terms: ReturnTerms, phase: Phase) -> tuple[str, bool]:
+    """What silence does in this phase, in words, and whether money goes back then."""
+    back = f"the buyer gets {format_money(terms.total, terms.currency)} back."
+    exchange = terms.remedy is Remedy.EXCHANGE
+    match phase:
+        case Phase.ASKED:
+            return "The claim counts as accepted: the buyer may send the goods back.", False
+        case Phase.AGREED:
+            return "Nothing was sent: the return is closed.", False
+        case Phase.SHIPPED:
+            then = back if terms.sellers_fault else "the return is closed."
+            lost = "Unless the carrier has scanned it since, the parcel counts as lost: "
+            return lost + then, terms.sellers_fault
+        case Phase.RECEIVED:
+            then = "the seller has to send others." if exchange else back
+            return f"The goods count as accepted: {then}", not exchange
+        case Phase.OFFERED:
+            return "The offer counts as taken.", True
+        case Phase.REFUSED:
+            return "The return is closed; nothing goes back.", False
+        case Phase.EXCHANGING:
+            return f"Other goods were not sent: {back}", True
+        case _:
+            return "The exchange is done; nothing goes back.", False

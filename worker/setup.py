@@ -91,6 +91,10 @@ class Recurring(NamedTuple):
 
 def recurring(settings: Settings) -> tuple[Recurring, ...]:
     """All of it; deadlines of paths depend on none."""
+    return (*_about_money(settings), *_upkeep(settings))
+
+
+def _about_money(settings: Settings) -> tuple[Recurring, ...]:
     queue = settings.temporal_task_queue
     return (
         Recurring(
@@ -115,6 +119,12 @@ def recurring(settings: Settings) -> tuple[Recurring, ...]:
             "Re-deliver unanswered webhooks",
             settings.redelivery_every_seconds,
         ),
+    )
+
+
+def _upkeep(settings: Settings) -> tuple[Recurring, ...]:
+    queue = settings.temporal_task_queue
+    return (
         Recurring(
             f"{queue}-housekeeping",
             KeepHouse,

@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 from temporalio.client import WorkflowExecutionStatus, WorkflowHandle
-from temporalio.service import RPCError
+from temporalio.service import RPCError, RPCStatusCode
 from temporalio.testing import TimeSkipper
 
 _LOOK_SECONDS = 3
@@ -32,7 +32,7 @@ class Skipper(TimeSkipper):
         for _ in range(_LOOKS):
             await asyncio.wait({skip}, timeout=_LOOK_SECONDS)
             if skip.done():
-                return skip.result()
+                return _skipped(skip)
             if (await handle.describe()).status is not WorkflowExecutionStatus.RUNNING:
                 break
         # Its own answer may be on its way.
@@ -41,3 +41,13 @@ class Skipper(TimeSkipper):
         with suppress(RPCError, asyncio.CancelledError):
             return await skip
         return False
+
+
+def _skipped(skip: asyncio.Task[bool]) -> bool:
+    """The skipper's answer; a workflow that had ended when it began cannot be skipped."""
+    try:
+        return skip.result()
+    except RPCError as failed:
+        if failed.status is RPCStatusCode.NOT_FOUND:
+            return False
+        raise
