@@ -227,7 +227,7 @@ class Disputes:
         """Writes a transition down: money, phase, timers, operators' cases and events."""
         step, refunds = case.step, []
         if phase in FINAL:
-            divided, outcome = await _end(case, phase)
+            divided, outcome = await divided_at_the_end(case, phase)
             refunds = [divided.refund] if divided.refund else []
             words += outcome
         await self._call_operators(case, phase)
@@ -292,7 +292,7 @@ def _is_due(path: Path, step: DisputeStep) -> bool:
     return any(each.passes_at <= step.at for each in due)
 
 
-async def _end(case: Case, phase: Phase) -> tuple[stakes.Divided, str]:
+async def divided_at_the_end(case: Case, phase: Phase) -> tuple[stakes.Divided, str]:
     """The money is divided, and whoever lost a ruling pays for it."""
     session, terms, step = case.session, case.terms, case.step
     share = await share_of(session, terms, case.course, step)

@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from db.engine import Database
 from db.tables import Refund
 from domain.accounts import PATH_BOUND, AccountKind, Side
+from domain.commands import Party
 from domain.deadlines import PlannedPosting
 from domain.errors import Unavailable
 from domain.model import Message
@@ -72,6 +73,20 @@ async def rehearsed(database: Database, work: Work) -> Rehearsal:
             raise _TakenBack(found)
     except _TakenBack as done:
         return done.found
+
+
+def parties(found: Rehearsal) -> tuple[Party, ...]:
+    """Who would get what, as people are shown it."""
+    return tuple(
+        Party(
+            user_id=each.user_id,
+            account=each.account,
+            currency=each.currency,
+            gets=each.gets,
+            gives=each.gives,
+        )
+        for each in found.who
+    )
 
 
 async def performed(session: AsyncSession, work: Work) -> Rehearsal:

@@ -11,10 +11,10 @@ from temporalio.client import Client
 
 from activities.calling_off import call_off
 from activities.command_ways import Ordered
-from activities.rehearsal import rehearsed
+from activities.rehearsal import parties, rehearsed
 from db.engine import Database
 from db.tables import Path, Pledge
-from domain.commands import CancelPath, Party
+from domain.commands import CancelPath
 from domain.errors import DomainError, NotFound, Unavailable
 from domain.ids import step_key
 from domain.unwinding import Backed, Unwind, UnwindAsked
@@ -60,16 +60,7 @@ class Unwinding:
         return Unwind(
             possible=True,
             postings=found.postings,
-            who=tuple(
-                Party(
-                    user_id=each.user_id,
-                    account=each.account,
-                    currency=each.currency,
-                    gets=each.gets,
-                    gives=each.gives,
-                )
-                for each in found.who
-            ),
+            who=parties(found),
             words=(*words, _WORDS),
             backed=sums[0] if sums else None,
         )

@@ -262,6 +262,13 @@ class DisputeStep(Message):
     at: Instant
 
 
+class RulingAsked(Message):
+    """Somebody asks what a ruling would post."""
+
+    dispute_id: str
+    to_payer: BasisPoints
+
+
 def loser(terms: DisputeTerms, outcome: int) -> str | None:
     """Who gets less than half; None when both get half."""
     if outcome * 2 == WHOLE:

@@ -40,6 +40,7 @@ from activities.reconciliation import Reconciliation
 from activities.redelivery import Redelivery
 from activities.refunds import Refunds
 from activities.returns import Returns
+from activities.ruling_preview import RulingPreviews
 from activities.sales import Sales
 from activities.stuck import StuckFinder
 from activities.tax import Tax
@@ -69,7 +70,7 @@ from workflows.payment import Payment
 from workflows.payout import Payout
 from workflows.pledge import Pledge
 from workflows.pledge_run import PledgeRun
-from workflows.preview import Preview
+from workflows.preview import Preview, PreviewRuling
 from workflows.production import Production
 from workflows.reconciliation import Reconcile
 from workflows.records import PublishProofs, WriteDownQuarters
@@ -121,6 +122,7 @@ WORKFLOWS: Sequence[type] = (
     KeepHouse,
     SendNotices,
     Preview,
+    PreviewRuling,
     FindStuck,
     Reconcile,
     PublishProofs,
@@ -253,6 +255,7 @@ def _of_operators(database: Database, temporal: Client) -> _Activities:
         commands.execute,
         commands.next_of_bulk,
         Unwinding(database, temporal).preview,
+        RulingPreviews(database, temporal).preview,
     ]
 
 

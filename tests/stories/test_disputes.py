@@ -38,6 +38,24 @@ async def test_ruled_seventy_to_thirty(house: House) -> None:
     await case.to_ruling()
     [ruling] = await case.deadlines()
     assert deal.promised(ruling) == [f"debit escrow:sale {PRICE}", f"credit refund_due:ref {PRICE}"]
+    preview = f"/v1/disputes/{case.id}/preview"
+    shown = await house.get(preview, by="admin", to_payer=7_000)
+    assert deal.promised(shown) == [
+        "debit escrow:sale 14000",
+        "credit refund_due:ref 14000",
+        "debit escrow:sale 6000",
+        "credit payable:seller 5520",
+        "credit fee:platform 480",
+        "debit payable:seller 1000",
+        "credit fee:platform 1000",
+    ]
+    mine = await house.get(preview, by=case.respondent, to_payer=7_000)
+    assert {each["user_id"] for each in mine["who"]} == {deal.sale["seller_id"]}
+    wrong = await house.call("GET", f"{preview}?to_payer=10001", by="admin")
+    await refused(wrong, 422, "invalid_input", "to_payer")
+    assert_problem(
+        await house.call("GET", f"{preview}?to_payer=1", by="stranger"), 404, "not_found"
+    )
     await case.ruled(7_000)
     [appeal] = await case.deadlines()
     assert (appeal["name"], deal.promised(appeal)[0]) == ("appeal", "debit escrow:sale 14000")

@@ -37,6 +37,13 @@ async def test_a_milestone_is_ruled_seventy_to_thirty(house: House) -> None:
     case = await about_milestone(job, job.buyer)
     await job.until_milestone(1, "disputed")
     await case.to_ruling()
+    preview = f"/v1/disputes/{case.id}/preview"
+    shown = await house.get(preview, by="admin", to_payer=7_000)
+    amounts = [each["amount"]["amount"] for each in shown["postings"]]
+    assert (shown["possible"], sorted(amounts)) == (
+        True,
+        [900, 1_500, 1_500, 8_100, 9_000, 21_000, 21_000],
+    )
     await case.ruled(7_000)
     await case.let_pass(5 * DAY + 1)
     await case.ended("decided", back=21_000, outcome=7_000, fee=1_500)
