@@ -15,13 +15,14 @@ from api.errors import problems
 from api.idempotency import OnceDep
 from api.policy import refuse_self_dealing, require, require_active, unknown
 from api.schemas.base import Limit, page_of
-from api.schemas.bids import BidIn, BidPage, BidView, SampleScoreIn
+from api.schemas.bids import BidIn, BidPage, BidView, SampleScoreIn, VoidIn
 from api.schemas.sales import Note
 from api.services import Services, ServicesDep
 from api.tender_acts import ThisTender, see_tender, seen_tender
 from db import bid_rows
 from db.admission import Arrival, admit
 from db.queries import files, tenders
+from db.tables import Path
 from domain.access import Action, Relation
 from domain.errors import (
     AboveCap,
@@ -186,6 +187,35 @@ async def withdraw_bid(
         return await own_view(session, tender_id, bid_id)
 
     return await once.in_transaction("act", body, withdraw, status=200)
+
+
+@router.post(
+    "/{bid_id}/void",
+    operation_id="voidBid",
+    summary="Take out the bid of a fraud",
+    response_model=BidView,
+    responses=problems(Forbidden, NotFound, WrongPhase),
+)
+async def void_bid(
+    tender_id: ThisTender,
+    bid_id: ThisBid,
+    body: VoidIn,
+    user: CurrentUser,
+    services: ServicesDep,
+    once: OnceDep,
+    arrival: ArrivalDep,
+) -> Response:
+    """By operators, until the buyer has chosen. The timeline says why, and not whose it was."""
+    await seen_tender(services, user, tender_id, Action.TENDER_RULE)
+
+    async def void(session: AsyncSession, _: str) -> BidView:
+        admitted = await admit(session, tender_id, arrival, phases={Phase.OPEN, Phase.SELECTING})
+        row = await bid_rows.locked(session, tender_id, bid_id)
+        phase = (await session.get_one(Path, tender_id)).phase
+        await bid_rows.void(session, row, phase, reason=body.note, at=admitted.at)
+        return await own_view(session, tender_id, bid_id)
+
+    return await once.in_transaction("act", body, void, status=200)
 
 
 @router.post(

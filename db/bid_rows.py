@@ -11,8 +11,8 @@ from sqlalchemy import func, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from db.tables import Bid, BidRevision, Offer
-from db.tender_rows import LIVE, WITHDRAWN
+from db.tables import Bid, BidRevision, Offer, PathEvent
+from db.tender_rows import LIVE, VOIDED, WITHDRAWN
 from domain.errors import Forbidden, LimitReached, NotFound, WrongPhase
 from domain.tender import BidTerms
 
@@ -85,6 +85,25 @@ async def withdraw(session: AsyncSession, bid: Bid, at: datetime) -> Bid:
     require_live(bid)
     bid.status = WITHDRAWN
     bid.updated_at = at
+    await session.flush()
+    return bid
+
+
+async def void(session: AsyncSession, bid: Bid, phase: str, *, reason: str, at: datetime) -> Bid:
+    """Operators take a bid out; the timeline says why, and not whose it was. Raises WrongPhase when it stands no more."""
+    require_live(bid)
+    bid.status = VOIDED
+    bid.updated_at = at
+    session.add(
+        PathEvent(
+            path_id=bid.tender_id,
+            key=f"{bid.id}/voided",
+            kind="bid_voided",
+            phase=phase,
+            actor="operator",
+            summary=f"Operators void a bid: {reason}",
+        )
+    )
     await session.flush()
     return bid
 

@@ -16,6 +16,8 @@ from domain.tender import Event, Phase, TenderTerms
 
 LIVE = "live"
 WITHDRAWN = "withdrawn"
+VOIDED = "voided"
+"""By operators, such as the bid of a fraud."""
 _NOT_KEPT = ("declined", "lapsed", "retracted")
 
 

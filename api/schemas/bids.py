@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field
 
 from api.schemas.base import Body, MoneyIn, MoneyView, Page, Prose, Remark, Utc, View
-from api.schemas.tenders import Files
+from api.schemas.tenders import Files, Reason
 from db.queries.tenders import BidRows
 from db.tables import Bid, BidRevision, Offer
 from domain.tender import BidTerms
@@ -42,6 +42,12 @@ class OfferIn(Body):
     price: MoneyIn
     lead_days: LeadDays
     note: Remark = ""
+
+
+class VoidIn(Body):
+    """Why operators take a bid out."""
+
+    note: Reason = Field(examples=["Three accounts of one person, case 12"])
 
 
 class SampleScoreIn(Body):
@@ -115,7 +121,7 @@ class BidView(View):
     id: str = Field(examples=["bid_01h45ytscbebyvny4gc8cr8ma2"])
     tender_id: str
     bidder_id: str
-    status: str = Field(examples=["live"], description="live or withdrawn.")
+    status: str = Field(examples=["live"], description="live, withdrawn, or voided by operators.")
     price: MoneyView
     lead_days: int
     message: str

@@ -46,7 +46,7 @@ class Bid(Base):
         CheckConstraint("price > 0", name="price_positive"),
         CheckConstraint("lead_days > 0", name="lead_days_positive"),
         CheckConstraint("sample_score BETWEEN 0 AND 100", name="sample_score"),
-        CheckConstraint(one_of("status", ("live", "withdrawn")), name="status"),
+        CheckConstraint(one_of("status", ("live", "voided", "withdrawn")), name="status"),
         Index(None, "tender_id", "id"),
         Index(None, "bidder_id", "id"),
         Index(

@@ -52,7 +52,7 @@ GOES_ON = """
 """Starts nothing that a capability stands for, or goes on with what runs."""
 OPERATORS = """
     grantRole revokeRole verifyUser unverifyUser freezeUser unfreezeUser limitUser allowUser reviewUser cancelClosing
-    voidAward ruleOnObjection ruleMilestone approveCampaign sendCampaignBack banCampaign
+    voidAward voidBid ruleOnObjection ruleMilestone approveCampaign sendCampaignBack banCampaign
     approveTranche refuseTranche ruleInKind ruleOnKit ruleOnAppeal callLotOff voidVotes
     releasePayout rejectPayout assignCase noteOnCase closeCase retryCase
     ruleDispute explainDifference acceptChargeback submitEvidence clearPayer

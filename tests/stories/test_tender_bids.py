@@ -192,6 +192,26 @@ async def test_forty_bidders_in_the_last_moment(house: House) -> None:
     assert (await job.now())["bids"] == len(rows)
 
 
+async def test_operators_void_the_bid_of_a_fraud(house: House) -> None:
+    job = await Job.opened(house)
+    _, (fraud, maker) = people(2)
+    await job.bid(fraud, 10_000)
+    await job.bid(maker, 30_000)
+    refused = await job.on_bid(fraud, "void", job.buyer, note="Too cheap")
+    assert_problem(refused, 403, "forbidden")
+    await job.let_pass(DAY + 11)
+    await job.until("selecting")
+    done = await job.on_bid(fraud, "void", "admin", note="Three accounts of one person")
+    assert done.json()["status"] == "voided"
+    assert_problem(await job.on_bid(fraud, "void", "admin", note="Again"), 409, "wrong_phase")
+    assert [bid["id"] for bid in await seen_bids(job, job.buyer)] == [job.bids[maker]["id"]]
+    chosen = await job.try_to("award", job.buyer, **job.award_body(fraud, 10_000))
+    assert chosen.status_code in (404, 422), chosen.text
+    assert "bid_voided by operator" in await job.timeline()
+    await job.award(maker, 30_000)
+    assert_problem(await job.on_bid(maker, "void", "admin", note="Late"), 409, "wrong_phase")
+
+
 async def test_the_buyer_sees_scores_by_the_weights_of_the_tender(house: House) -> None:
     weights = {"price": 50, "lead_time": 30, "sample": 20}
     job = await Job.opened(house, weights=weights)
