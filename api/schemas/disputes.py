@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Self
+from typing import Annotated, Self
 
 from pydantic import Field
 
@@ -25,7 +25,7 @@ class DisputeIn(Body):
         default=10_000,
         description="What should go back to who paid, in basis points: 10000 is all of it.",
     )
-    lines: list[int] = Field(
+    lines: list[Annotated[int, Field(ge=0, le=49, strict=True)]] = Field(
         default_factory=list,
         max_length=50,
         description="Of a sale: numbers of its lines, from 0; none means all of them.",

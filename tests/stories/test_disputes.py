@@ -274,7 +274,11 @@ async def test_who_cannot_dispute_what_and_when(house: House) -> None:
     assert_problem(await Quarrel.try_to_open(house, deal.id, deal.seller), 403, "forbidden")
     assert_problem(await Quarrel.try_to_open(house, deal.id, "stranger"), 404, "not_found")
     await talked(house, deal.id, deal.buyer)
-    for body, field in (({"to_payer": 10_001}, "to_payer"), ({"lines": [1]}, "lines")):
+    for body, field in (
+        ({"to_payer": 10_001}, "to_payer"),
+        ({"lines": [1]}, "lines"),
+        ({"lines": [-1]}, "lines[0]"),
+    ):
         answer = await house.call(
             "POST",
             f"/v1/paths/{deal.id}/disputes",
