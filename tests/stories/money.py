@@ -118,8 +118,8 @@ def in_transit(house: House, payout: Json) -> int:
 def days_pass(house: House, days: int) -> None:
     """Makes the journal older: it is append-only, so its guard is set aside for a moment."""
     house.sql(
-        "SET session_replication_role = replica;"
-        f" UPDATE ledger_entries SET at = at - interval '{days:d} days'"
+        "BEGIN; SET LOCAL session_replication_role = replica;"
+        f" UPDATE ledger_entries SET at = at - interval '{days:d} days'; COMMIT"
     )
 
 

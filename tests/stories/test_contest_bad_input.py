@@ -206,6 +206,7 @@ async def test_finalists_that_cannot_be(house: House) -> None:
     await house.post(f"{show.path}/entries/{gone}/withdraw", by=show.creators[3])
     await show.entries_close()
     await show.until("picking")
+    await show.follows("picking")
     problem = await refuses(show, "finalists", INVALID, "entry_ids", entry_ids=three)
     assert problem["accepted"] == "1 to 2"
     for entry_ids in ([], [three[0]] * 2):

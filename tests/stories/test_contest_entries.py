@@ -340,6 +340,7 @@ async def test_finalists_revise_in_the_final_round_and_nobody_else(house: House)
     finalist, other = show.creators
     await show.entries_close()
     await show.until("picking")
+    await show.follows("picking")
     work = {"title": "Final", "file_ids": [await show.file(finalist)]}
     answer = await on_entry(show, "revisions", finalist, by=finalist, **work)
     await refused(answer, 409, "wrong_phase", "phase")

@@ -22,6 +22,7 @@ async def picking(house: House, count: int, **changes: object) -> Show:
     show = await Show.with_entries(house, count, rounds=2, **changes)
     await show.entries_close()
     await show.until("picking")
+    await show.follows("picking")
     return show
 
 

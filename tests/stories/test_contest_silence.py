@@ -108,6 +108,7 @@ async def test_a_guaranteed_bounty_is_shared_by_the_finalists(house: House) -> N
     others, finalists = show.creators[:2], show.creators[2:]
     await show.entries_close()
     await show.until("picking")
+    await show.follows("picking")
     await show.act("finalists", entry_ids=[show.entries[c]["id"] for c in finalists])
     await show.let_pass(3 * DAY + 60 + BRIEF)
     await show.ended("split")
@@ -263,6 +264,7 @@ async def test_a_bounty_is_taken_back_before_finalists_are_picked(house: House) 
     await refused(await show.tries("take-back"), 409, "wrong_phase", "phase")
     await show.entries_close()
     await show.until("picking")
+    await show.follows("picking")
     await show.act("take-back")
     await show.ended("refunded")
 
