@@ -79,7 +79,8 @@ class Holds:
                 if not is_last_call(held.deadline, await _now(session), self.policy):
                     return KeptMoney(result=Kept.WAITING)
         except ProviderRefused:
-            pass
+            # Without more time operators are called below.
+            until = None
         async with self.database.transaction() as session:
             if until is not None and until > held.deadline:
                 await session.execute(

@@ -172,6 +172,45 @@ async def test_two_operators_rule_on_a_large_amount(house: House) -> None:
     assert await house.payable(deal.seller) == 80_000 * 92 // 100
 
 
+@pytest.mark.parametrize(
+    ("verb", "phase", "back", "outcome"),
+    [
+        ("concede", "settled", 0, 0),
+        ("withdraw", "withdrawn", 0, None),
+        ("", "decided", 200_000, 10_000),
+    ],
+)
+async def test_a_ruling_nobody_has_confirmed(
+    house: House, verb: str, phase: str, back: int, outcome: int | None
+) -> None:
+    deal = await delivered(house, price=200_000)
+    case = await quarrel(house, deal)
+    await case.to_ruling()
+    await case.ruled(3_000)
+    assert (await case.now())["phase"] == "proposed"
+    if verb:
+        await case.act(verb, case.claimant)
+    else:
+        await case.let_pass(57 * DAY + 1)
+    await case.ended(phase, back=back, outcome=outcome)
+    await finish(deal)
+
+
+@pytest.mark.parametrize("answered", [False, True])
+async def test_the_buyer_leaves_it_early(house: House, answered: bool) -> None:
+    deal = await delivered(house)
+    case = await quarrel(house, deal)
+    if answered:
+        await case.act("answer", case.respondent)
+        await case.act("concede", case.claimant)
+        await case.ended("settled", back=0, outcome=0)
+    else:
+        await case.act("withdraw", case.claimant)
+        await case.ended("withdrawn", back=0, outcome=None)
+    await finish(deal)
+    assert await house.payable(deal.seller) == SHARE
+
+
 async def test_an_appeal_nobody_rules_on_leaves_the_first_ruling(house: House) -> None:
     deal = await delivered(house)
     case = await quarrel(house, deal)

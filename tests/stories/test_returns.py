@@ -375,3 +375,45 @@ async def test_a_refund_the_provider_refuses_becomes_balance(house: House) -> No
     await house.post(f"/v1/refunds/{refund['id']}/accept-balance", {}, by=deal.buyer)
     await finish(deal)
     assert await house.payable(deal.buyer) == PRICE
+
+
+@pytest.mark.parametrize(
+    ("steps", "phase", "back"),
+    [
+        ("seller: refuse, buyer: withdraw", "closed", 0),
+        ("seller: agree, seller: refund", "refunded", PRICE),
+        ("seller: agree, buyer: withdraw", "closed", 0),
+        ("seller: agree, buyer: ship, seller: accept", "refunded", PRICE),
+        ("seller: offer, seller: refund", "refunded", PRICE),
+        ("seller: offer, buyer: withdraw", "closed", 0),
+        ("buyer: withdraw", "closed", 0),
+    ],
+)
+async def test_every_other_way_through_a_return(
+    house: House, steps: str, phase: str, back: int
+) -> None:
+    deal = await delivered(house)
+    one = await Back.opened(deal)
+    for step in steps.split(", "):
+        who, verb = step.split(": ")
+        if verb == "ship":
+            await one.ship()
+            continue
+        body = {"amount": {"amount": 500}} if verb == "offer" else {}
+        await one.act(verb, deal.buyer if who == "buyer" else deal.seller, **body)
+    await one.ended(phase, back=back)
+    await finish(deal)
+    assert await house.payable(deal.seller) == (0 if back else SHARE)
+
+
+@pytest.mark.parametrize("verb", ["refund", "withdraw"])
+async def test_an_exchange_that_is_given_up(house: House, verb: str) -> None:
+    deal = await delivered(house)
+    one = await Back.received(deal, remedy="exchange")
+    await one.act("accept", deal.seller)
+    if verb == "withdraw":
+        await one.ship("exchange", by=deal.seller)
+    await one.act(verb, deal.buyer if verb == "withdraw" else deal.seller)
+    back = PRICE if verb == "refund" else 0
+    await one.ended("refunded" if back else "closed", back=back)
+    await finish(deal)
