@@ -19,6 +19,7 @@ from runtime.settings import Settings
 
 _WAIT_SECONDS = 60
 _LOOK_EVERY_SECONDS = 0.2
+_TRIES = 25
 
 
 class Shown(BaseModel):
@@ -268,9 +269,13 @@ class Person:
         return TypeAdapter(list[shown]).validate_python(items)  # type: ignore[valid-type]
 
     def post(self, path: str, shown: type[Model], body: object = None) -> Model:
-        """Does something, once."""
+        """Does something, once; what is not to be had for a moment is asked for again with the same key."""
         key = {"Idempotency-Key": uuid.uuid4().hex}
-        answer = self.http.post(path, json={} if body is None else body, headers=key)
+        for _ in range(_TRIES):
+            answer = self.http.post(path, json={} if body is None else body, headers=key)
+            if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
+                break
+            time.sleep(_LOOK_EVERY_SECONDS)
         return shown.model_validate(_content(answer))
 
     def refused(self, path: str, body: object) -> str:
