@@ -1,6 +1,6 @@
 # Baigong 百工. `make` alone lists what there is.
 .DEFAULT_GOAL := help
-.PHONY: help up demo test lint bench lock token status reset clean venv venv-dev
+.PHONY: help up demo test lint bench chaos lock token status reset clean venv venv-dev
 
 PYTHON := .venv/bin/python
 
@@ -36,6 +36,9 @@ lint: venv-dev ## ruff, mypy, import layers
 
 bench: venv-dev ## how fast it is on this machine
 	@exec $(PYTHON) -m tests.bench
+
+chaos: venv-dev ## kill everything while people trade and check the books: make chaos SEED=7 ROUNDS=10, or SHORT=1
+	@exec $(PYTHON) -m tests.chaos --seed $(or $(SEED),1) $(if $(SHORT),--short,--rounds $(or $(ROUNDS),3))
 
 LOCK := .venv/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-header pyproject.toml

@@ -53,15 +53,24 @@ def free_port() -> int:
 @contextmanager
 def running_postgres() -> Iterator[PostgresServer]:
     """An empty PostgreSQL on a free port, without fsync; gone afterwards, with its data."""
+    with data_folder() as folder:
+        server = PostgresServer(folder, free_port(), durable=False)
+        try:
+            server.start()
+            yield server
+        finally:
+            server.stop()
+            server.remove()
+
+
+@contextmanager
+def data_folder() -> Iterator[Path]:
+    """A folder for a PostgreSQL of this process; the servers and folders of killed runs are removed first."""
     _remove_what_killed_runs_left()
     folder = Path(tempfile.mkdtemp(prefix=f"{_POSTGRES_FOLDER}{os.getpid()}-"))
-    server = PostgresServer(folder, free_port(), durable=False)
     try:
-        server.start()
-        yield server
+        yield folder
     finally:
-        server.stop()
-        server.remove()
         shutil.rmtree(folder)
 
 

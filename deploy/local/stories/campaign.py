@@ -139,14 +139,14 @@ def _call(stage: Stage, sponsor: Person) -> ShownCall:
         "budget": {"amount": 50_000},
         "offer": {"per_pledge_cap": 10_000},
         "accept_all": True,
-        "open_seconds": 600,
+        "open_seconds": 120 * stage.pace,
     }
     draft = sponsor.post("/v1/match-calls", ShownCall, body)
     funding = sponsor.post(f"/v1/match-calls/{draft.id}/fund", ShownCall)
     pages = [each.checkout_url for each in funding.payments if each.checkout_url]
     if not pages:
         raise LocalError(f"{draft.id} has no page to pay")
-    _press(pages[0], "pay")
+    stage.press(pages[0], "pay")
     return stage.until(
         lambda: sponsor.get(f"/v1/match-calls/{draft.id}", ShownCall),
         lambda seen: seen.phase == "open",
@@ -160,7 +160,7 @@ def _live(stage: Stage, creator: Person, operator: Person, title: str, goal: int
         "title": title,
         "story": "Split, steamed and woven by hand.",
         "goal": {"amount": goal},
-        "live_seconds": _LIVE_SECONDS,
+        "live_seconds": _LIVE_SECONDS * stage.pace,
         "tiers": [
             {
                 "title": "一盏灯 One lamp",
@@ -191,7 +191,8 @@ def _pledge(
         raise LocalError(f"{pledge.id} has no page")
     if declined_later:
         _decline_first_charge(stage, pledge.to_do.checkout_url)
-    _press(pledge.to_do.checkout_url, "save" if pledge.to_do.action == "save_card" else "pay")
+    action = "save" if pledge.to_do.action == "save_card" else "pay"
+    stage.press(pledge.to_do.checkout_url, action)
     return stage.until(
         lambda: backer.get(f"/v1/pledges/{pledge.id}", ShownPledge),
         lambda seen: seen.state in ("saved", "funded"),
@@ -202,7 +203,7 @@ def _pledge(
 def _decline_first_charge(stage: Stage, page: str) -> None:
     """Tells the sandbox to decline the first charge of the card that was saved on this page."""
     switch = {"what": "charge:decline", "subject": page.rpartition("/")[2]}
-    answer = httpx.post(f"{stage.settings.sandbox_base_url}/ui/behaviours", data=switch)
+    answer = stage.web.post(f"{stage.settings.sandbox_base_url}/ui/behaviours", data=switch)
     if answer.status_code != httpx.codes.SEE_OTHER:
         answer.raise_for_status()
 
@@ -225,7 +226,7 @@ def _mend(stage: Stage, backer: Person, pledge: ShownPledge) -> None:
     page = backer.post(f"/v1/pledges/{failed.id}/mend", ShownPledge).to_do
     if page is None or page.checkout_url is None:
         raise LocalError(f"{pledge.id} has no page to mend its charge")
-    _press(page.checkout_url, "pay")
+    stage.press(page.checkout_url, "pay")
 
 
 def _made_and_sent(
@@ -252,11 +253,6 @@ def _made_and_sent(
     creator.post(f"{path}/shipments", Anything, {"parcels": parcels})
     for pledge_id, backer in rewards.items():
         backer.post(f"/v1/pledges/{pledge_id}/received", Anything)
-
-
-def _press(url: str, action: str) -> None:
-    headers = {"accept": "application/json"}
-    httpx.post(url, data={"action": action}, headers=headers).raise_for_status()
 
 
 def _until(stage: Stage, person: Person, campaign: ShownCampaign, phase: str) -> ShownCampaign:

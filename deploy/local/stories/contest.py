@@ -71,7 +71,8 @@ def decided_by_the_crowd(stage: Stage) -> None:
 
 
 def _opened(stage: Stage, owner: Person, title: str, bounty: int) -> ShownContest:
-    body = {"title": title, "bounty": {"amount": bounty}, "windows": _SECONDS}
+    windows = {name: seconds * stage.pace for name, seconds in _SECONDS.items()}
+    body = {"title": title, "bounty": {"amount": bounty}, "windows": windows}
     draft = owner.post("/v1/contests", ShownContest, body)
     signed = {"licence_sha256": draft.licence.sha256}
     funding = owner.post(f"/v1/contests/{draft.id}/fund", ShownContest, signed)

@@ -7,6 +7,7 @@ import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TypeVar
 
 import httpx
@@ -17,7 +18,6 @@ from deploy.local.errors import LocalError
 from deploy.local.secrets import shared_secrets
 from runtime.settings import Settings
 
-_WAIT_SECONDS = 60
 _LOOK_EVERY_SECONDS = 0.2
 _TRIES = 25
 
@@ -306,16 +306,32 @@ class Stage:
     say: Callable[[str], None]
     ended: list[tuple[str, str]] = field(default_factory=list)
     """Title and id of every path that a story has brought to its end."""
+    troupe: str = ""
+    """What is added to the names under which people sign in, so that stages beside each other share nobody."""
+    pace: int = 1
+    """How many times longer windows are than in a demonstration on a machine that does nothing else."""
+    patience_seconds: float = 60
+    """How long anything may take."""
+    transport: httpx.BaseTransport | None = None
+    """How requests travel; the ordinary way when none is given."""
     _people: dict[str, Person] = field(default_factory=dict)
 
+    @cached_property
+    def web(self) -> httpx.Client:
+        """A browser without anybody's token: for the pages of the provider, and for the carrier."""
+        headers = {"accept": "application/json"}
+        return httpx.Client(transport=self.transport, headers=headers, timeout=30)
+
     def person(self, name: str) -> Person:
-        """Somebody who signs in with the local issuer."""
+        """Somebody who signs in with the local issuer; there is one administrator for all stages."""
         if name not in self._people:
-            answer = httpx.post(f"{self.settings.issuer_url}/token", data={"username": name})
+            sign_in = {"username": name if name == "admin" else f"{name}{self.troupe}"}
+            answer = self.web.post(f"{self.settings.issuer_url}/token", data=sign_in)
             token = answer.raise_for_status().json()["access_token"]
             http = httpx.Client(
                 base_url=self.settings.api_url,
                 headers={"Authorization": f"Bearer {token}"},
+                transport=self.transport,
                 timeout=30,
             )
             self._people[name] = Person(name, http)
@@ -325,31 +341,46 @@ class Stage:
         """Presses "pay" on the provider's page."""
         if path.payment is None or path.payment.checkout_url is None:
             raise LocalError(f"{path.id} has no page to pay")
-        url = path.payment.checkout_url
-        page = {"action": "pay"}
-        httpx.post(url, data=page, headers={"accept": "application/json"}).raise_for_status()
+        self.press(path.payment.checkout_url, "pay")
+
+    def press(self, page: str, action: str) -> None:
+        """Presses a button on a page of the provider."""
+        self.web.post(page, data={"action": action}).raise_for_status()
 
     def scan(self, tracking_number: str, kind: str) -> None:
         """The carrier scans a parcel."""
         base = f"{self.settings.sandbox_base_url}/carrier/parcels"
         parcel = {"tracking_number": tracking_number, "label_paid_by": "seller"}
-        httpx.post(base, json=parcel).raise_for_status()
-        httpx.post(f"{base}/{tracking_number}/scans", json={"kind": kind}).raise_for_status()
+        self.web.post(base, json=parcel).raise_for_status()
+        self.web.post(f"{base}/{tracking_number}/scans", json={"kind": kind}).raise_for_status()
 
     def bank_takes_back(self, sale: ShownSale) -> str:
         """The buyer's bank opens a chargeback; the payment company's name of it."""
-        with self._provider() as provider:
-            listed = provider.get("/v1/payments", params={"limit": 100})
-            payments = ShownMovements.model_validate(_content(listed)).data
-            theirs = next(each for each in payments if each.subject == sale.payment.id)
-            opened = provider.post(f"/v1/payments/{theirs.reference}/dispute", json={})
-            return ShownMovement.model_validate(_content(opened)).reference
+        payment = self._movement("payments", sale.payment.id)
+        # What is there is read, not what the answer says: the first try may have been answered to nobody.
+        self._provider.post(f"/v1/payments/{payment}/dispute", json={})
+        listed = self._provider.get("/v1/disputes", params={"payment_reference": payment})
+        return ShownMovements.model_validate(_content(listed)).data[0].reference
 
     def bank_decides(self, dispute: str, *, won: bool) -> None:
-        """The bank's verdict."""
-        with self._provider() as provider:
-            _content(provider.post(f"/v1/disputes/{dispute}/close", json={"won": won}))
+        """The bank's verdict; saying it again changes nothing."""
+        _content(self._provider.post(f"/v1/disputes/{dispute}/close", json={"won": won}))
 
+    def bank_returns(self, payout: ShownPayout) -> None:
+        """The payee's bank sends a payout back that had arrived."""
+        reference = self._movement("payouts", payout.id)
+        step = {"to": "returned", "reason": "account_closed"}
+        _content(self._provider.post(f"/v1/payouts/{reference}/advance", json=step))
+
+    def _movement(self, kind: str, subject: str) -> str:
+        """The payment company's name of what is called `subject` here; LocalError when it is not among the newest."""
+        listed = _content(self._provider.get(f"/v1/{kind}", params={"limit": 100}))
+        for each in ShownMovements.model_validate(listed).data:
+            if each.subject == subject:
+                return each.reference
+        raise LocalError(f"the provider does not show {subject} among its newest {kind}")
+
+    @cached_property
     def _provider(self) -> httpx.Client:
         """The sandbox provider, as only who holds its key may tell it what to do."""
         key = self.settings.sandbox_api_key.get_secret_value()
@@ -358,18 +389,20 @@ class Stage:
         return httpx.Client(
             base_url=self.settings.sandbox_base_url,
             headers={"Authorization": f"Bearer {key}"},
+            transport=self.transport,
             timeout=30,
         )
 
     def until(self, look: Callable[[], Seen], done: Callable[[Seen], bool], what: str) -> Seen:
-        """Looks again and again, as a front end does, until it is done. Raises LocalError after a minute."""
-        deadline = time.monotonic() + _WAIT_SECONDS
+        """Looks again and again, as a front end does, until it is done. Raises LocalError when patience ends."""
+        deadline = time.monotonic() + self.patience_seconds
         while True:
             seen = look()
             if done(seen):
                 return seen
             if time.monotonic() > deadline:
-                raise LocalError(f"still waiting after {_WAIT_SECONDS} s: {what}; last seen {seen}")
+                waited = f"still waiting after {self.patience_seconds:.0f} s"
+                raise LocalError(f"{waited}: {what}; last seen {seen}")
             time.sleep(_LOOK_EVERY_SECONDS)
 
     def until_phase(self, person: Person, sale: ShownSale, phase: str) -> ShownSale:

@@ -13,7 +13,7 @@ def two_milestones(stage: Stage) -> None:
         "brief": "Bamboo and paper, 40 cm high, warm light.",
         "cap": {"amount": 400_000},
         "deposit": {"amount": 20_000},
-        "bidding_seconds": 6,
+        "bidding_seconds": 6 * stage.pace,
     }
     draft = buyer.post("/v1/tenders", ShownTender, body)
     funding = buyer.post(f"/v1/tenders/{draft.id}/fund", ShownTender)
