@@ -76,6 +76,7 @@ def write(outcome: Outcome) -> None:
         "differences": [asdict(each) for each in verdict.differences],
         "unexpected": outcome.unexpected,
         "cut_short": outcome.cut_short,
+        "called_off": outcome.called_off,
         "asked_again": dict(outcome.repeated),
         "seconds": outcome.seconds,
     }
@@ -94,6 +95,7 @@ def show(outcome: Outcome, console: Console) -> None:
     closed = sum(verdict.finished.values())
     table.add_row("paths finished", str(closed), _list(verdict.finished))
     table.add_row("stories cut short", str(len(outcome.cut_short)), "their paths end by themselves")
+    table.add_row("paths called off", str(len(outcome.called_off)), "by operators, in the end")
     table.add_row("provider's events", str(hooks.events), f"{hooks.attempts} attempts to send them")
     for name, number in (
         ("delivered", hooks.delivered),

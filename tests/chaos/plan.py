@@ -44,13 +44,16 @@ POINTS: dict[Process, tuple[Point, ...]] = {
 }
 """Servers that are not ours have no named points: they are killed from outside only."""
 
-_MOST_PASSAGES = {
-    Point.BEFORE_SIGNAL: 4,
-    Point.AFTER_SIGNAL: 4,
-    Point.BEFORE_PROVIDER: 6,
-    Point.AFTER_PROVIDER: 6,
-}
 _PASSAGES = 12
+_MOST_PASSAGES = {
+    (Process.API, Point.BEFORE_SIGNAL): 4,
+    (Process.API, Point.AFTER_SIGNAL): 4,
+    (Process.WORKER, Point.BEFORE_SIGNAL): 1,
+    (Process.WORKER, Point.AFTER_SIGNAL): 1,
+    (Process.WORKER, Point.BEFORE_PROVIDER): 6,
+    (Process.WORKER, Point.AFTER_PROVIDER): 6,
+}
+"""What is passed seldom is not waited for long."""
 
 ACTS = {
     "lamp_to_the_bank": 11,
@@ -174,10 +177,10 @@ _Victim = tuple[Process, Point | None]
 
 
 def _all_victims() -> list[_Victim]:
-    """Each process at random twice, and at each of its points once."""
+    """Each process at random once, and at each of its points once."""
     found: list[_Victim] = []
     for process, points in POINTS.items():
-        found += [(process, None), (process, None), *((process, point) for point in points)]
+        found += [(process, None), *((process, point) for point in points)]
     return found
 
 
@@ -197,10 +200,16 @@ def _kills(chance: random.Random, victims: list[_Victim], acts: int) -> list[Kil
             at_act=int(step * (number + chance.random())) + 3,
             process=process,
             point=point,
-            passage=chance.randint(1, _MOST_PASSAGES.get(point, _PASSAGES)) if point else 0,
+            passage=_passage(chance, process, point),
         )
         for number, (process, point) in enumerate(victims)
     ]
+
+
+def _passage(chance: random.Random, process: Process, point: Point | None) -> int:
+    if point is None:
+        return 0
+    return chance.randint(1, _MOST_PASSAGES.get((process, point), _PASSAGES))
 
 
 _ANSWERS = ("unavailable", "answer_lost", "connection_cut", "delay")

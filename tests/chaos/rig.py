@@ -60,6 +60,7 @@ def environment(data_dir: Path, folder: Path) -> dict[str, str]:
         "BAIGONG_DATA_DIR": str(data_dir),
         "BAIGONG_LOG_LEVEL": "WARNING",
         "BAIGONG_PAYOUT_POLICY__RESERVE_BASIS_POINTS": "0",
+        "BAIGONG_OPERATOR_POLICY__ALONE_AMOUNT": "100000000",
         FOLDER: str(folder),
     }
     for port in _PORTS:

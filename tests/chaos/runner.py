@@ -17,16 +17,18 @@ from temporalio.client import Client
 
 from deploy.local.errors import LocalError
 from deploy.local.secrets import shared_secrets
-from deploy.local.stories.stage import Stage
+from deploy.local.stories.stage import Anything, Shown, Stage
 from runtime.settings import Settings
 from tests.chaos.checker import Verdict, examine, unfinished
 from tests.chaos.clients import StubbornTransport
 from tests.chaos.plan import Kill, Misbehaviour, Plan
 from tests.chaos.rig import Rig
+from tests.chaos.scenes import SCENES
 
 _LOOK_SECONDS = 0.05
 _DRAIN_SECONDS = 300
 _TELL_SECONDS = 10
+_CALL_OFF_SECONDS = 20
 _STORY_SECONDS = 75
 """How long a person waits for one thing before they give a story up."""
 
@@ -40,6 +42,11 @@ class _Disputes(BaseModel):
     data: list[_Dispute]
 
 
+class _Command(Shown):
+    id: str
+    preview_sha256: str
+
+
 @dataclass
 class Outcome:
     """What a run has come to."""
@@ -50,6 +57,8 @@ class Outcome:
     """Kills whose point nobody passed any more."""
     cut_short: list[str]
     """Stories whose people were too late for something; their paths end all the same."""
+    called_off: list[str]
+    """Paths that an operator has called off, as their people were gone."""
     repeated: Counter[str]
     verdict: Verdict
     seconds: dict[str, float] = field(default_factory=dict)
@@ -73,6 +82,7 @@ class Run:
         self.transport = StubbornTransport(self.settings.api_url)
         self.cut_short: list[str] = []
         self.not_reached: list[Kill] = []
+        self.called_off: list[str] = []
         self._kills = list(plan.kills)
         self._misbehaviours = list(plan.misbehaviours)
 
@@ -99,7 +109,7 @@ class Run:
     async def drain(self, books: str) -> None:
         """Waits until nothing is open any more, or patience ends."""
         deadline = time.monotonic() + _DRAIN_SECONDS
-        told = 0.0
+        told, calls_off = 0.0, time.monotonic() + _CALL_OFF_SECONDS
         while time.monotonic() < deadline:
             self.rig.look()
             try:
@@ -108,6 +118,9 @@ class Run:
                 left = ["PostgreSQL recovers"]
             if not left:
                 return
+            if time.monotonic() > calls_off:
+                calls_off = time.monotonic() + _CALL_OFF_SECONDS
+                await asyncio.to_thread(self._call_off, left)
             if time.monotonic() > told + _TELL_SECONDS:
                 told = time.monotonic()
                 self.say(f"waiting for {len(left)}, such as: {left[0]}")
@@ -125,20 +138,38 @@ class Run:
             self.rig.strike(ready[0])
 
     def _play(self, number: int, story: str) -> None:
-        from tests.chaos.scenes import SCENES
+        try:
+            SCENES[story](self._stage(f"-{number}"))
+        except (LocalError, httpx.HTTPError, ValidationError) as late:
+            self.cut_short.append(f"{story}: {late}")
 
-        stage = Stage(
+    def _call_off(self, left: list[str]) -> None:
+        """What has lost its people and would wait for weeks is called off by an operator."""
+        operator = self._stage("").person("admin")
+        for line in left:
+            what, _, rest = line.partition(" ")
+            path_id = rest.partition(" ")[0]
+            if what != "path":
+                continue
+            order = {"kind": "cancel_path", "path_id": path_id}
+            wish = {"order": order, "reason": "Nobody is there any more."}
+            try:
+                shown = operator.post("/v1/commands", _Command, wish)
+                seen = {"preview_sha256": shown.preview_sha256}
+                operator.post(f"/v1/commands/{shown.id}/execute", Anything, seen)
+            except LocalError:
+                continue  # it has no end by operators: its own timers end it
+            self.called_off.append(path_id)
+
+    def _stage(self, troupe: str) -> Stage:
+        return Stage(
             self.settings,
             say=lambda _: None,
-            troupe=f"-{number}",
+            troupe=troupe,
             pace=self.plan.pace,
             patience_seconds=_STORY_SECONDS,
             transport=self.transport,
         )
-        try:
-            SCENES[story](stage)
-        except (LocalError, httpx.HTTPError, ValidationError) as late:
-            self.cut_short.append(f"{story}: {late}")
 
     def _switch_on(self, wish: Misbehaviour) -> None:
         self._provider(
@@ -206,6 +237,7 @@ async def carry_out(
             kills=Counter({(str(p), point): n for (p, point), n in rig.killed.items()}),
             not_reached=run.not_reached,
             cut_short=run.cut_short,
+            called_off=run.called_off,
             repeated=run.transport.repeated,
             verdict=verdict,
             seconds=seconds,
