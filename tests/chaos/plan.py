@@ -132,6 +132,9 @@ class Plan(BaseModel):
     seed: int
     stages: int = Field(description="How many stories are played beside each other.")
     pace: int
+    """How many times longer windows are than in the demonstration."""
+    patience_seconds: int
+    """How long a person waits for one thing before they give a story up."""
     stories: tuple[str, ...]
     kills: tuple[Kill, ...]
     misbehaviours: tuple[Misbehaviour, ...]
@@ -167,6 +170,7 @@ def make_plan(seed: int, rounds: int | None) -> Plan:
         seed=seed,
         stages=6 if rounds is None else 8,
         pace=2 if rounds is None else 3,
+        patience_seconds=45 if rounds is None else 90,
         stories=tuple(stories),
         kills=tuple(_kills(chance, victims, acts)),
         misbehaviours=tuple(_misbehaviours(chance, acts)),

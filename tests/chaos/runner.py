@@ -29,8 +29,6 @@ _LOOK_SECONDS = 0.05
 _DRAIN_SECONDS = 300
 _TELL_SECONDS = 10
 _CALL_OFF_SECONDS = 20
-_STORY_SECONDS = 75
-"""How long a person waits for one thing before they give a story up."""
 
 
 class _Dispute(BaseModel):
@@ -167,7 +165,7 @@ class Run:
             say=lambda _: None,
             troupe=troupe,
             pace=self.plan.pace,
-            patience_seconds=_STORY_SECONDS,
+            patience_seconds=self.plan.patience_seconds,
             transport=self.transport,
         )
 
