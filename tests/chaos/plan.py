@@ -44,14 +44,16 @@ POINTS: dict[Process, tuple[Point, ...]] = {
 }
 """Servers that are not ours have no named points: they are killed from outside only."""
 
-_PASSAGES = 12
+_PASSAGES = 8
 _MOST_PASSAGES = {
     (Process.API, Point.BEFORE_SIGNAL): 4,
     (Process.API, Point.AFTER_SIGNAL): 4,
+    (Process.WORKER, Point.BEFORE_COMMIT): 5,
+    (Process.WORKER, Point.AFTER_COMMIT): 5,
     (Process.WORKER, Point.BEFORE_SIGNAL): 1,
     (Process.WORKER, Point.AFTER_SIGNAL): 1,
-    (Process.WORKER, Point.BEFORE_PROVIDER): 6,
-    (Process.WORKER, Point.AFTER_PROVIDER): 6,
+    (Process.WORKER, Point.BEFORE_PROVIDER): 3,
+    (Process.WORKER, Point.AFTER_PROVIDER): 3,
 }
 """What is passed seldom is not waited for long."""
 
@@ -64,6 +66,8 @@ ACTS = {
     "lost_parcel": 8,
     "silent_seller": 3,
     "payout_bounced": 10,
+    "loom_lent": 10,
+    "village_votes": 9,
     "one_of_two_declines": 8,
     "sent_back": 9,
     "ruled_seventy_to_thirty": 10,
@@ -169,7 +173,7 @@ def make_plan(seed: int, rounds: int | None) -> Plan:
     return Plan(
         seed=seed,
         stages=6 if rounds is None else 8,
-        pace=2 if rounds is None else 3,
+        pace=3 if rounds is None else 5,
         patience_seconds=45 if rounds is None else 90,
         stories=tuple(stories),
         kills=tuple(_kills(chance, victims, acts)),

@@ -42,6 +42,8 @@ _WINDOWS = {
     "CAMPAIGN": "review=60 payment=60 slow=20 fix=40 remind=5 disbursal=4 milestone_review=30 vote=10"
     " vote_notice=2 reserve=8 received=30 poll_first=2 grace=2",
     "MATCH": "card=60 bank=60 project=60 settle=30 poll_first=2 grace=2",
+    "IN_KIND": "offer=120 offer_again=30 deposit=60 hand_over=60 confirm=40 return=40 ruling=20"
+    " poll_first=2",
     "PRODUCTION": "payment=60 transfer=60 deposit=60 kit_ship=60 scan_silence=40 kit_contest=10"
     " overdue=10 abandon=20 inspect=60 rework=60 appeal=15 ruling=30 poll_first=2 grace=2",
     "RETURN": "answer=40 ship_back=40 scan_silence=40 inspect=40 part_reply=20 refused=20",

@@ -4,9 +4,19 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
 
 from deploy.local.stories import campaign, contest, production, sale, tender, unhappy
-from deploy.local.stories.stage import Id, Person, ShownPayout, ShownSale, Stage
+from deploy.local.stories.stage import (
+    Anything,
+    Checkout,
+    Id,
+    Person,
+    Shown,
+    ShownPayout,
+    ShownSale,
+    Stage,
+)
 from tests.chaos.plan import ACTS
 
 _VASE = {
@@ -51,6 +61,91 @@ def payout_bounced(stage: Stage) -> None:
     _payouts(stage, maker, {"returned", "paid"})
 
 
+def loom_lent(stage: Stage) -> None:
+    """A loom is lent against a deposit and comes back."""
+    lender, borrower = stage.person("hua"), stage.person("wu")
+    due = datetime.now(UTC) + timedelta(days=20)
+    body = {
+        "help": "loan",
+        "title": "织机 A loom",
+        "description": "To be fetched",
+        "due_at": due.isoformat(),
+        "deposit": {"amount": 10_000},
+    }
+    offer = lender.post("/v1/in-kind", Id, body)
+    path = f"/v1/in-kind/{offer.id}"
+    lender.post(f"{path}/publish", Anything)
+    ask = borrower.post(f"{path}/asks", Id)
+    lender.post(f"{path}/pick", Anything, {"ask_id": ask.id})
+    stage.press(_deposit_page(stage, borrower, path), "pay")
+    _until_loan(stage, lender, path, "ready")
+    lender.post(f"{path}/hand-over", Anything)
+    borrower.post(f"{path}/send-back", Anything)
+    lender.post(f"{path}/return", Anything)
+    _until_loan(stage, lender, path, "returned")
+
+
+class ShownAgreement(Shown):
+    """What lender and borrower have agreed on."""
+
+    payment: Checkout | None
+
+
+class ShownLoan(Shown):
+    """A loan in an answer."""
+
+    phase: str
+    agreement: ShownAgreement | None
+
+
+def _deposit_page(stage: Stage, borrower: Person, path: str) -> str:
+    def page(seen: ShownLoan) -> str | None:
+        payment = seen.agreement and seen.agreement.payment
+        return payment.checkout_url if payment else None
+
+    return stage.until(
+        lambda: page(borrower.get(path, ShownLoan)) or "",
+        lambda found: bool(found),
+        "the deposit has a page",
+    )
+
+
+def _until_loan(stage: Stage, person: Person, path: str, phase: str) -> None:
+    stage.until(
+        lambda: person.get(path, ShownLoan),
+        lambda seen: seen.phase == phase,
+        f"the loan is {phase}",
+    )
+
+
+def village_votes(stage: Stage) -> None:
+    """People choose what is built next."""
+    asker = stage.person("hua")
+    body = {
+        "title": "下一个工坊 The next workshop",
+        "options": [{"label": "Kiln"}, {"label": "Loom"}],
+        "account_age_seconds": 0,
+        "voting_seconds": 4 * stage.pace,
+        "notice_seconds": 2 * stage.pace,
+    }
+    ballot = asker.post("/v1/ballots", Id, body)
+    asker.post(f"/v1/ballots/{ballot.id}/open", Anything)
+    for name in ("lin", "wu", "mei"):
+        voter = stage.person(name)
+        voter.post(f"/v1/ballots/{ballot.id}/votes", Anything, {"options": ["2"]})
+    stage.until(
+        lambda: asker.get(f"/v1/ballots/{ballot.id}", ShownPhase),
+        lambda seen: seen.phase == "final",
+        "the result is final",
+    )
+
+
+class ShownPhase(Shown):
+    """Where a path stands."""
+
+    phase: str
+
+
 def _payouts(stage: Stage, maker: Person, wanted: set[str]) -> list[ShownPayout]:
     """All payouts of the maker, when they stand like this."""
     return stage.until(
@@ -86,6 +181,8 @@ SCENES: Mapping[str, Callable[[Stage], None]] = {
         lost_parcel,
         silent_seller,
         payout_bounced,
+        loom_lent,
+        village_votes,
     )
 }
 """By the name that a plan uses."""
