@@ -16,8 +16,8 @@ _LONGEST_PAUSE_SECONDS = 1.0
 class StubbornTransport(httpx.BaseTransport):
     """Repeats a request until it is answered, and counts what people do.
 
-    A request is repeated as it is, key included, after a lost connection and after an answer that says "not now". The
-    platform may never answer 500; what the provider's pages answer so is repeated.
+    A request is repeated as it is, key included, after a lost connection and after an answer that says "not now"; whoever
+    hears only that for too long gives up. The platform may never answer 500; what the provider's pages answer so is repeated.
     """
 
     def __init__(self, api_url: str) -> None:
@@ -66,6 +66,7 @@ class StubbornTransport(httpx.BaseTransport):
         with self._lock:
             if request.method != "GET":
                 self.acts += 1
-            if answer.status_code >= 500 and self._is_ours(request):
+            is_broken = answer.status_code >= 500 and answer.status_code not in _AGAIN
+            if is_broken and self._is_ours(request):
                 asked = f"{request.method} {request.url.path}"
                 self.broken.append(f"{asked} answered {answer.status_code}: {answer.text[:200]}")

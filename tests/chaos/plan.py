@@ -48,12 +48,12 @@ _PASSAGES = 8
 _MOST_PASSAGES = {
     (Process.API, Point.BEFORE_SIGNAL): 4,
     (Process.API, Point.AFTER_SIGNAL): 4,
-    (Process.WORKER, Point.BEFORE_COMMIT): 5,
-    (Process.WORKER, Point.AFTER_COMMIT): 5,
+    (Process.WORKER, Point.BEFORE_COMMIT): 3,
+    (Process.WORKER, Point.AFTER_COMMIT): 3,
     (Process.WORKER, Point.BEFORE_SIGNAL): 1,
     (Process.WORKER, Point.AFTER_SIGNAL): 1,
-    (Process.WORKER, Point.BEFORE_PROVIDER): 3,
-    (Process.WORKER, Point.AFTER_PROVIDER): 3,
+    (Process.WORKER, Point.BEFORE_PROVIDER): 2,
+    (Process.WORKER, Point.AFTER_PROVIDER): 2,
 }
 """What is passed seldom is not waited for long."""
 

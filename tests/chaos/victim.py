@@ -15,6 +15,7 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
@@ -161,17 +162,22 @@ def _watch_sandbox(trap: Trap) -> None:
     Sender.post = posting  # type: ignore[method-assign,assignment]
 
 
+_SECONDS_AT_MOST = {"MONEY": 8, "PROVIDER": 12, "PRESENT": 10, "UPKEEP": 15, "NOTE": 8}
+_HEARTBEAT = timedelta(seconds=6)
+_LONGEST_PAUSE = timedelta(seconds=4)
+
+
 def _hurry() -> None:
     """What a killed worker had begun is begun again after seconds, as windows of days are seconds here too."""
     from activities import options
 
-    options.MONEY["start_to_close_timeout"] = timedelta(seconds=8)
-    options.PROVIDER["start_to_close_timeout"] = timedelta(seconds=12)
-    options.PRESENT["start_to_close_timeout"] = timedelta(seconds=10)
-    options.UPKEEP["start_to_close_timeout"] = timedelta(seconds=15)
-    options.PLEDGES["heartbeat_timeout"] = timedelta(seconds=6)
-    options.INTAKE["heartbeat_timeout"] = timedelta(seconds=6)
-    options.COUNT["heartbeat_timeout"] = timedelta(seconds=6)
+    for name, seconds in _SECONDS_AT_MOST.items():
+        getattr(options, name)["start_to_close_timeout"] = timedelta(seconds=seconds)
+    for watched in (options.PLEDGES, options.INTAKE, options.COUNT):
+        watched["heartbeat_timeout"] = _HEARTBEAT
+    for name in (*_SECONDS_AT_MOST, "PLEDGES", "INTAKE", "COUNT"):
+        tried = getattr(options, name)
+        tried["retry_policy"] = replace(tried["retry_policy"], maximum_interval=_LONGEST_PAUSE)
 
 
 def main() -> None:
