@@ -174,7 +174,7 @@ def make_plan(seed: int, rounds: int | None) -> Plan:
         seed=seed,
         stages=6 if rounds is None else 8,
         pace=3 if rounds is None else 5,
-        patience_seconds=45 if rounds is None else 90,
+        patience_seconds=45 if rounds is None else 120,
         stories=tuple(stories),
         kills=tuple(_kills(chance, victims, acts)),
         misbehaviours=tuple(_misbehaviours(chance, acts)),

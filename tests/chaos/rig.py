@@ -33,7 +33,7 @@ _PATIENCE = Patience(
 
 # By policy: who may take how many seconds. Nobody who is cut short leaves a path open for days.
 _WINDOWS = {
-    "SALE": "payment=60 accept=45 ship=60 lead_grace=5 scan_silence=40 confirm_express=40"
+    "SALE": "payment=60 accept=75 ship=75 lead_grace=5 scan_silence=40 confirm_express=40"
     " confirm_pickup=40 poll_first=2",
     "CONTEST": "card=60 bank=60 choose_again=20 ruling=10 hand_over=40 accept=40 poll_first=2 grace=2",
     "BALLOT": "grace=2",
