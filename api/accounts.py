@@ -253,7 +253,7 @@ async def list_account_events(
 ) -> Page[AccountEventView]:
     """For operators, with the reasons."""
     require(Action.ACCOUNT_LIMIT, user.relations())
-    async with services.database.transaction() as session:
+    async with services.database.reading() as session:
         rows = await users.events(session, user_id, after, limit + 1)
     return page_of(rows, limit, AccountEventView.of, lambda row: str(row.id))
 
@@ -273,7 +273,7 @@ async def list_refusals(
 ) -> Page[SelfDealingRefusalView]:
     """For operators: who was kept from what, and as whom they count. The person is not told that."""
     require(Action.REFUSAL_LIST, user.relations())
-    async with services.database.transaction() as session:
+    async with services.database.reading() as session:
         rows = await refusals.page(session, path_id, after, limit + 1)
     return page_of(rows, limit, SelfDealingRefusalView.of, lambda row: str(row.id))
 

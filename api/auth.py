@@ -58,7 +58,7 @@ async def _optional_user(
     if credentials is None or not credentials.credentials:
         return None
     identity = await services.verifier.verify(credentials.credentials)
-    async with services.database.transaction() as session:
+    async with services.database.reading() as session:
         user = await users.signed_in(session, identity.issuer, identity.subject, identity.name)
     if user.closed:
         raise Unauthenticated("this account is closed")

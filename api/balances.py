@@ -95,7 +95,7 @@ async def user_statement(
 async def trial_balance(user: CurrentUser, services: ServicesDep) -> list[TrialBalanceView]:
     """For operators. Debits and credits of each currency add up to the same."""
     require(Action.LEDGER_VIEW, user.relations())
-    async with services.database.transaction() as session:
+    async with services.database.reading() as session:
         lines = await statements.trial_balance(session)
     return [TrialBalanceView.of(line) for line in lines]
 
@@ -117,7 +117,7 @@ async def account_statement(
     """For operators. Every posting on the account in this currency, newest first; an unused account has none."""
     require(Action.LEDGER_VIEW, user.relations())
     account = account_of(code)
-    async with services.database.transaction() as session:
+    async with services.database.reading() as session:
         page = await statements.account_statement(
             session, account, currency, before=after, limit=limit
         )
@@ -126,7 +126,7 @@ async def account_statement(
 
 async def _balances(services: Services, user: Caller, user_id: str) -> list[UserBalanceView]:
     require(Action.BALANCE_VIEW, user.relations(owner=user_id))
-    async with services.database.transaction() as session:
+    async with services.database.reading() as session:
         if await users.get(session, user_id) is None:
             raise unknown("user")
         found = await statements.user_balances(session, user_id)
@@ -142,7 +142,7 @@ async def _statement(
     limit: int,
 ) -> Page[StatementLineView]:
     require(Action.BALANCE_VIEW, user.relations(owner=user_id))
-    async with services.database.transaction() as session:
+    async with services.database.reading() as session:
         if await users.get(session, user_id) is None:
             raise unknown("user")
         page = await statements.user_statement(

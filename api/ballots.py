@@ -88,7 +88,7 @@ async def list_ballots(
     limit: Limit = 20,
 ) -> Page[BallotView]:
     """Everybody's ballots that have been opened, or with `mine` all of one's own."""
-    async with services.database.transaction() as session:
+    async with services.database.reading() as session:
         rows = await ballots.page(session, user.id if mine else None, after, limit + 1)
     return page_of(rows, limit, BallotView.of, lambda row: row.ballot.id)
 
@@ -98,7 +98,7 @@ async def list_ballots(
 )
 async def get_ballot(ballot_id: ThisBallot, user: CurrentUser, services: ServicesDep) -> BallotView:
     """Its rules and where it stands; how many have voted, but not what."""
-    async with services.database.transaction() as session:
+    async with services.database.reading() as session:
         await on_path(session, user, Action.BALLOT_VIEW, ballot_id, "ballot")
         return await _view(session, ballot_id)
 
@@ -324,5 +324,5 @@ async def _view(session: AsyncSession, ballot_id: str) -> BallotView:
 
 
 async def _view_now(services: Services, ballot_id: str) -> BallotView:
-    async with services.database.transaction() as session:
+    async with services.database.reading() as session:
         return await _view(session, ballot_id)

@@ -94,7 +94,7 @@ async def list_bids(
     limit: Limit = 50,
 ) -> BidPage:
     """The own bids; for the buyer and operators all that stand, once bidding has closed."""
-    async with services.database.transaction() as session:
+    async with services.database.reading() as session:
         seen = await see_tender(session, user, tender_id)
         judges = bool(seen.relations & _JUDGES)
         sealed = await tenders.sealed(session, tender_id, seen.phase)
@@ -121,7 +121,7 @@ async def get_bid(
     tender_id: ThisTender, bid_id: ThisBid, user: CurrentUser, services: ServicesDep
 ) -> BidView:
     """For its bidder; for the buyer and operators once bidding has closed."""
-    async with services.database.transaction() as session:
+    async with services.database.reading() as session:
         seen = await see_tender(session, user, tender_id)
         found = await own_view(session, tender_id, bid_id)
         if found.bidder_id == user.id:

@@ -65,7 +65,7 @@ async def list_consents(
     limit: Limit = 50,
 ) -> Page[ConsentView]:
     """What the signed-in user gave, or with `which=broker` got; ended ones too."""
-    async with services.database.transaction() as session:
+    async with services.database.reading() as session:
         rows = await consents.page(session, user.id, which, after, limit + 1)
     return page_of(rows, limit, ConsentView.of, lambda row: row.id)
 

@@ -34,7 +34,7 @@ async def seen_campaign(
     services: Services, user: Caller, campaign_id: str, action: Action = Action.CAMPAIGN_VIEW
 ) -> Seen:
     """The campaign and what the caller is to it, who may act on it. Raises NotFound or Forbidden."""
-    async with services.database.transaction() as session:
+    async with services.database.reading() as session:
         return await see_campaign(session, user, campaign_id, action)
 
 
@@ -72,7 +72,7 @@ async def act_on_campaign(
 
 async def show_campaign(services: Services, user: Caller, campaign_id: str) -> CampaignView:
     """The campaign as the caller may see it, all of one moment. Raises NotFound."""
-    async with services.database.transaction() as session:
+    async with services.database.reading() as session:
         await campaigns.one_moment(session)
         seen = await see_campaign(session, user, campaign_id)
         return await campaign_view(services, session, seen, campaign_id)

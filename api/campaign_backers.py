@@ -40,7 +40,7 @@ async def list_backers(
 
     Who pledges with `anonymous` is counted only, and nothing tells what anybody has given.
     """
-    async with services.database.transaction() as session:
+    async with services.database.reading() as session:
         await campaigns.one_moment(session)
         if user is not None:
             await see_campaign(session, user, campaign_id)

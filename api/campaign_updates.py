@@ -74,7 +74,7 @@ async def list_updates(
     limit: Limit = 50,
 ) -> Page[UpdateView]:
     """For everybody, also without signing in; what is for backers only they, the creator and operators read."""
-    async with services.database.transaction() as session:
+    async with services.database.reading() as session:
         inside = await _is_inside(session, user, campaign_id)
         rows = await update_rows.page(session, campaign_id, after, limit + 1, inside=inside)
     return page_of(rows, limit, UpdateView.of, lambda row: str(row.number))

@@ -107,7 +107,7 @@ async def list_campaigns(
     """
     action = Action.CAMPAIGN_REVIEW if which == "in_review" else Action.CAMPAIGN_VIEW
     require(action, user.relations())
-    async with services.database.transaction() as session:
+    async with services.database.reading() as session:
         rows = await campaigns.page(session, user.id, which, after, limit + 1)
     return page_of(rows, limit, lambda row: CampaignCard.card(*row), lambda row: row[0].id)
 
@@ -135,7 +135,7 @@ async def get_stats(
     campaign_id: ThisCampaign, user: CurrentUser, services: ServicesDep
 ) -> StatsView:
     """For plots: few numbers, however many pledges."""
-    async with services.database.transaction() as session:
+    async with services.database.reading() as session:
         await campaigns.one_moment(session)
         await see_campaign(session, user, campaign_id)
         rows = await campaigns.stats(session, campaign_id)
@@ -376,7 +376,7 @@ def _require_holdable(services: Services, terms: CampaignTerms) -> None:
 
 
 async def _stored_terms(services: Services, campaign_id: str) -> CampaignTerms:
-    async with services.database.transaction() as session:
+    async with services.database.reading() as session:
         found = await campaign_rows.terms_of(session, campaign_id)
     if found is None:
         raise unknown("campaign")
@@ -384,7 +384,7 @@ async def _stored_terms(services: Services, campaign_id: str) -> CampaignTerms:
 
 
 async def _has_story(services: Services, campaign_id: str) -> bool:
-    async with services.database.transaction() as session:
+    async with services.database.reading() as session:
         return await campaign_rows.has_story(session, campaign_id)
 
 

@@ -44,7 +44,7 @@ async def list_cases(
 ) -> Page[CaseView]:
     """Silence changes no money: each path's own rule does what its deadlines say."""
     require(Action.CASE_SEE, user.relations())
-    async with services.database.transaction() as session:
+    async with services.database.reading() as session:
         rows = await cases.page(
             session,
             state=state,
@@ -67,7 +67,7 @@ async def list_cases(
 async def get_case(case_id: ThisCase, user: CurrentUser, services: ServicesDep) -> CaseDetail:
     """The path with its deadlines, timeline and balances, the people, the money, and the commands that are possible."""
     require(Action.CASE_SEE, user.relations())
-    async with services.database.transaction() as session:
+    async with services.database.reading() as session:
         return await _detail(session, services, case_id)
 
 

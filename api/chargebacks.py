@@ -66,7 +66,7 @@ async def list_chargebacks(
 ) -> Page[ChargebackView]:
     """For operators all; for others those of what they paid for, began or sold."""
     reader = None if Relation.OPERATOR in user.relations() else user.id
-    async with services.database.transaction() as session:
+    async with services.database.reading() as session:
         rows = await chargebacks.page(
             session, reader=reader, status=status, path_id=path_id, before=after, limit=limit + 1
         )
@@ -88,7 +88,7 @@ async def get_chargeback(
     chargeback_id: ThisChargeback, user: CurrentUser, services: ServicesDep
 ) -> ChargebackView:
     """For operators, its payer, and those with a part in what was paid for."""
-    async with services.database.transaction() as session:
+    async with services.database.reading() as session:
         row, _ = await _seen(session, user, chargeback_id)
         return _view(services, row, await _pack(session, row))
 
@@ -103,7 +103,7 @@ async def get_evidence(
     chargeback_id: ThisChargeback, user: CurrentUser, services: ServicesDep
 ) -> PackView:
     """As it went to the bank, or as it would go now. Operators see all of it, others what concerns themselves."""
-    async with services.database.transaction() as session:
+    async with services.database.reading() as session:
         row, _ = await _seen(session, user, chargeback_id)
         reader = None if Relation.OPERATOR in user.relations() else user.id
         kept = await _pack(session, row)

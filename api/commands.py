@@ -111,7 +111,7 @@ async def list_commands(
 ) -> Page[CommandView]:
     """What waits for a second operator has the state `proposed`."""
     require(Action.CASE_SEE, user.relations())
-    async with services.database.transaction() as session:
+    async with services.database.reading() as session:
         rows = await cases.commands(
             session, state=state, path_id=path_id, before=after, limit=limit + 1
         )
@@ -147,7 +147,7 @@ async def list_items(
 ) -> Page[CommandItemView]:
     """What is, or would be, done with each of them."""
     require(Action.CASE_SEE, user.relations())
-    async with services.database.transaction() as session:
+    async with services.database.reading() as session:
         await cases.command(session, command_id)
         last = -1 if after is None else after
         rows = await cases.command_items(session, command_id, last, limit + 1)
@@ -278,5 +278,5 @@ async def _act(
 
 
 async def _view(services: Services, command_id: str) -> CommandView:
-    async with services.database.transaction() as session:
+    async with services.database.reading() as session:
         return CommandView.of(await cases.command(session, command_id))

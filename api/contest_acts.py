@@ -70,7 +70,7 @@ def as_operator(user: Caller, seen: Seen, note: str) -> ContestAct:
 
 async def seen_contest(services: Services, user: Caller, contest_id: str, action: Action) -> Seen:
     """The contest and what the caller is to it. Raises NotFound or Forbidden."""
-    async with services.database.transaction() as session:
+    async with services.database.reading() as session:
         return await on_path(session, user, action, contest_id, "contest")
 
 
@@ -94,7 +94,7 @@ def opening_of(terms: ContestTerms) -> Opening:
 
 async def look_at(services: Services, contest_id: str, user: Caller) -> ContestView:
     """The contest as its caller sees it now."""
-    async with services.database.transaction() as session:
+    async with services.database.reading() as session:
         return await view_of(session, contest_id, user)
 
 

@@ -81,7 +81,7 @@ def with_windows(policy: ContestPolicy, windows: Windows, *, least: int) -> Cont
 
 async def terms_of_draft(services: Services, contest_id: str) -> ContestTerms:
     """The terms of an existing contest as they stand."""
-    async with services.database.transaction() as session:
+    async with services.database.reading() as session:
         return await entries.terms_of(session, contest_id)
 
 

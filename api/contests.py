@@ -109,7 +109,7 @@ async def list_contests(
     limit: Limit = 50,
 ) -> Page[ContestView]:
     """Those that run; with `mine` all of the signed-in user's own, drafts and ended ones too."""
-    async with services.database.transaction() as session:
+    async with services.database.reading() as session:
         rows = await contests.contests(
             session, owner_id=user.id if mine else None, after=after, limit=limit + 1
         )
@@ -125,7 +125,7 @@ async def get_contest(
     contest_id: ThisContest, user: CurrentUser, services: ServicesDep
 ) -> ContestView:
     """For everybody who is signed in; a draft for its owner and operators."""
-    async with services.database.transaction() as session:
+    async with services.database.reading() as session:
         await see_path(session, user, contest_id)
         return await view_of(session, contest_id, user)
 

@@ -66,6 +66,6 @@ async def list_destinations(
     limit: Limit = 20,
 ) -> Page[DestinationView]:
     """The active ones and those they replaced; accounts are masked."""
-    async with services.database.transaction() as session:
+    async with services.database.reading() as session:
         rows = await destinations.page(session, user.id, after, limit + 1)
     return page_of(rows, limit, DestinationView.of, lambda row: row.id)

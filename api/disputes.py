@@ -107,7 +107,7 @@ async def list_disputes(
 ) -> Page[DisputeView]:
     """The own ones; for operators all of them."""
     sees_all = allowed(Action.DISPUTE_RULE, user.relations())
-    async with services.database.transaction() as session:
+    async with services.database.reading() as session:
         rows = await dispute_rows.page(
             session,
             user_id=None if sees_all else user.id,
@@ -129,7 +129,7 @@ async def get_dispute(
     dispute_id: ThisDispute, user: CurrentUser, services: ServicesDep
 ) -> DisputeView:
     """For its two sides and operators."""
-    async with services.database.transaction() as session:
+    async with services.database.reading() as session:
         await on_path(session, user, Action.DISPUTE_SEE, dispute_id, "dispute")
     return await _view(services, dispute_id)
 
@@ -188,7 +188,7 @@ async def get_pack(dispute_id: ThisDispute, user: CurrentUser, services: Service
     """All that is on file about the path that is disputed, as it stands now: what was agreed, the timeline, parcels, messages,
     files and money. Operators see all of it, the two sides what concerns themselves. What both have shown is in the dispute.
     """
-    async with services.database.transaction() as session:
+    async with services.database.reading() as session:
         seen = await on_path(session, user, Action.DISPUTE_SEE, dispute_id, "dispute")
         found = await dispute_rows.found(session, dispute_id)
         if found is None:
@@ -408,7 +408,7 @@ async def _begin(services: Services, opening: OpenDispute) -> None:
 
 
 async def _view(services: Services, dispute_id: str) -> DisputeView:
-    async with services.database.transaction() as session:
+    async with services.database.reading() as session:
         found = await dispute_rows.found(session, dispute_id)
         if found is None:
             raise unknown("dispute")

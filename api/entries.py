@@ -96,7 +96,7 @@ async def list_entries(
     limit: Limit = 50,
 ) -> Page[EntryView]:
     """All for owner and operators, and for everybody in an open contest; otherwise the own ones and the winners."""
-    async with services.database.transaction() as session:
+    async with services.database.reading() as session:
         seen = await see_path(session, user, contest_id)
         everything, winners = await _visible(session, seen, contest_id)
         rows = await contests.entries(
@@ -128,7 +128,7 @@ async def get_entry(
     contest_id: ThisContest, entry_id: ThisEntry, user: CurrentUser, services: ServicesDep
 ) -> EntryView:
     """For its creator, the owner, operators, and whoever may see it in the list."""
-    async with services.database.transaction() as session:
+    async with services.database.reading() as session:
         seen = await see_path(session, user, contest_id)
         everything, winners = await _visible(session, seen, contest_id)
         found = await contests.entry(session, contest_id, entry_id)
@@ -283,7 +283,7 @@ def _is_hidden(seen: Seen, entry: Entry, user_id: str) -> bool:
 
 
 async def _owner(services: Services, contest_id: str) -> str:
-    async with services.database.transaction() as session:
+    async with services.database.reading() as session:
         return (await rows_of.terms_of(session, contest_id)).owner_id
 
 

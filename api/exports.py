@@ -88,7 +88,7 @@ async def path_statement(
     path_id: AnyPath, user: CurrentUser, services: ServicesDep
 ) -> StreamingResponse:
     """Newest first; running balances of other people's accounts are left out, as in the JSON."""
-    async with services.database.transaction() as session:
+    async with services.database.reading() as session:
         relations = await require_on_path(session, user, Action.PATH_STATEMENT_VIEW, path_id)
     sees_all = access.allowed(Action.LEDGER_VIEW, relations)
 
@@ -134,7 +134,7 @@ async def payouts(user: CurrentUser, services: ServicesDep) -> StreamingResponse
     async def lines() -> AsyncIterator[Sequence[Cell]]:
         after: str | None = None
         while True:
-            async with services.database.transaction() as session:
+            async with services.database.reading() as session:
                 rows = await money_movements.payouts_of(session, user.id, after, MAX_LIMIT)
             for row in rows:
                 text = format_money(row.amount, row.currency)
@@ -151,7 +151,7 @@ async def _of_user(
     services: Services, user: Caller, user_id: str, currency: str | None
 ) -> StreamingResponse:
     require(Action.BALANCE_VIEW, user.relations(owner=user_id))
-    async with services.database.transaction() as session:
+    async with services.database.reading() as session:
         if await users.get(session, user_id) is None:
             raise unknown("user")
 
@@ -169,7 +169,7 @@ async def _statement(
     """All lines, a page a transaction: no snapshot stays open for somebody who reads slowly."""
     before: int | None = None
     while True:
-        async with services.database.transaction() as session:
+        async with services.database.reading() as session:
             page = await page_of(session, before)
         for line in page.lines:
             yield _cells(line, sees_balance=sees_balance(line.account))

@@ -303,7 +303,7 @@ async def _serve(request: Request, services: Services, file: File, served: _Serv
 
 async def _visible(services: Services, user: Caller | None, file_id: str) -> File:
     """The file, if it may be seen. Raises NotFound, which does not tell whether there is one."""
-    async with services.database.transaction() as session:
+    async with services.database.reading() as session:
         file = await files.get(session, file_id)
         if file is not None and (not file.private or await _is_for(session, user, file)):
             return file

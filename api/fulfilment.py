@@ -68,7 +68,7 @@ async def get_fulfilment(
 
     Rewards received and missing, money taken in and released, and of a stopped campaign what its backers do not get back.
     """
-    async with services.database.transaction() as session:
+    async with services.database.reading() as session:
         await campaigns.one_moment(session)
         found = await fulfilment.progress(session, campaign_id)
     if found is None:
@@ -202,7 +202,7 @@ async def list_rewards(
     limit: Limit = 100,
 ) -> Page[RewardView]:
     """For the creator and operators. `locked`: ready to be made and sent."""
-    async with services.database.transaction() as session:
+    async with services.database.reading() as session:
         seen = await see_campaign(session, user, campaign_id)
         require(Action.PLEDGE_VIEW, seen.relations)
         terms = await campaign_rows.terms_of(session, campaign_id)

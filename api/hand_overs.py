@@ -116,7 +116,7 @@ async def list_hand_overs(
     contest_id: ThisContest, user: CurrentUser, services: ServicesDep
 ) -> HandOversView:
     """For the owner and operators all of it, for a creator their own part."""
-    async with services.database.transaction() as session:
+    async with services.database.reading() as session:
         seen = await on_path(session, user, Action.PATH_STATEMENT_VIEW, contest_id, "contest")
         terms = await entry_rows.terms_of(session, contest_id)
         signed = await contests.signatures(session, contest_id)

@@ -91,7 +91,7 @@ async def list_in_kind(
 ) -> Page[InKindCard]:
     """Those that can be asked for; with `which=mine` the own ones, with `which=asked` those the caller has asked for."""
     require(Action.IN_KIND_VIEW, user.relations())
-    async with services.database.transaction() as session:
+    async with services.database.reading() as session:
         rows = await in_kind.page(session, user.id, which, help, after, limit + 1)
     return page_of(rows, limit, lambda row: InKindCard.of(*row), lambda row: row[1].id)
 

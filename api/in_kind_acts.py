@@ -32,7 +32,7 @@ async def seen_in_kind(
     services: Services, user: Caller, in_kind_id: str, action: Action = Action.IN_KIND_VIEW
 ) -> Seen:
     """The offer and what the caller is to it, who may act on it. Raises NotFound or Forbidden."""
-    async with services.database.transaction() as session:
+    async with services.database.reading() as session:
         return await see_in_kind(session, user, in_kind_id, action)
 
 
@@ -82,7 +82,7 @@ async def act_on_in_kind(
 
 async def show_in_kind(services: Services, user: Caller, in_kind_id: str) -> InKindView:
     """The offer as the caller may see it. Raises NotFound."""
-    async with services.database.transaction() as session:
+    async with services.database.reading() as session:
         seen = await see_in_kind(session, user, in_kind_id)
         return await in_kind_view(session, user, seen, in_kind_id)
 

@@ -112,7 +112,7 @@ async def list_asks(
     limit: Limit = 50,
 ) -> Page[AskView]:
     """The own ones; for the supporter and operators all that stand, and the one that was picked."""
-    async with services.database.transaction() as session:
+    async with services.database.reading() as session:
         seen = await see_in_kind(session, user, in_kind_id)
         asker = None if seen.relations & _JUDGES else user.id
         rows = await in_kind.asks(session, in_kind_id, asker, after, limit + 1)
@@ -204,6 +204,6 @@ def _require_own(own: frozenset[Relation], relations: frozenset[Relation]) -> No
 
 async def _supporter(services: Services, in_kind_id: str) -> str:
     """Whose offer it is."""
-    async with services.database.transaction() as session:
+    async with services.database.reading() as session:
         row = await session.get_one(InKindOffer, in_kind_id)
     return in_kind_rows.terms_of(row).supporter_id

@@ -75,7 +75,7 @@ async def list_inspections(
     lot_id: ThisLot, user: CurrentUser, services: ServicesDep
 ) -> Page[InspectionCard]:
     """All of them on one page: one for each time the goods came, a full look, and the second look of an appeal."""
-    async with services.database.transaction() as session:
+    async with services.database.reading() as session:
         await on_path(session, user, Action.INSPECTION_VIEW, lot_id, "lot")
         rows = await inspection_rows.of_lot(session, lot_id)
         cards = [InspectionCard.of(row, await inspection_rows.due_at(session, row)) for row in rows]
@@ -109,7 +109,7 @@ async def list_findings(
     limit: Limit = 50,
 ) -> Page[FindingView]:
     """Every unit that was looked at, with the defects that were found."""
-    async with services.database.transaction() as session:
+    async with services.database.reading() as session:
         await _see(session, user, inspection_id, Action.INSPECTION_VIEW)
         rows = await inspection_rows.page(session, inspection_id, after, limit + 1)
     return page_of(rows, limit, FindingView.of, lambda row: str(row.unit))
@@ -247,7 +247,7 @@ async def get_jury(
     lot_id: ThisLot, user: CurrentUser, services: ServicesDep
 ) -> JuryForOperators | JuryView:
     """How it was drawn. Who was drawn is for operators only: nobody is to talk to jurors."""
-    async with services.database.transaction() as session:
+    async with services.database.reading() as session:
         seen = await on_path(session, user, Action.INSPECTION_VIEW, lot_id, "lot")
         row = await juries.of_lot(session, lot_id)
     if row is None:
@@ -260,7 +260,7 @@ async def list_my_juries(
     user: CurrentUser, services: ServicesDep, after: JuryCursor = None, limit: Limit = 50
 ) -> Page[JuryView]:
     """Newest first. A juror reads the lot and its inspections, and votes on the ballot."""
-    async with services.database.transaction() as session:
+    async with services.database.reading() as session:
         rows = await juries.of_juror(session, user.id, after, limit + 1)
     return page_of(rows, limit, JuryView.of, lambda row: row.ballot_id)
 
@@ -278,7 +278,7 @@ async def list_series(
     limit: Limit = 50,
 ) -> Page[SeriesView]:
     """The own lots for each requester, or with `which=requester` the lots of each maker."""
-    async with services.database.transaction() as session:
+    async with services.database.reading() as session:
         rows = await inspection_series.page(session, user.id, which, after, limit + 1)
 
     def other(row: InspectionSeries) -> str:
@@ -328,7 +328,7 @@ async def _view(session: AsyncSession, inspection_id: str) -> InspectionView:
 
 async def _show(services: Services, user: Caller, inspection_id: str) -> InspectionView:
     """The inspection as the caller may see it. Raises NotFound."""
-    async with services.database.transaction() as session:
+    async with services.database.reading() as session:
         await _see(session, user, inspection_id, Action.INSPECTION_VIEW)
         return await _view(session, inspection_id)
 

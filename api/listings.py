@@ -209,7 +209,7 @@ async def list_listings(
     limit: Limit = 20,
 ) -> Page[ListingView]:
     """Needs no token."""
-    async with services.database.transaction() as session:
+    async with services.database.reading() as session:
         rows = await listings.page(
             session, seller_id=seller, only_on_sale=True, after=after, limit=limit + 1
         )
@@ -223,7 +223,7 @@ async def list_my_listings(
     user: CurrentUser, services: ServicesDep, after: ListingCursor = None, limit: Limit = 20
 ) -> Page[ListingView]:
     """All listings of the signed-in user, on sale or not."""
-    async with services.database.transaction() as session:
+    async with services.database.reading() as session:
         rows = await listings.page(
             session, seller_id=user.id, only_on_sale=False, after=after, limit=limit + 1
         )
@@ -238,7 +238,7 @@ async def list_my_listings(
 )
 async def get_listing(listing_id: ListingId, services: ServicesDep) -> ListingView:
     """Needs no token. Listings that are not on sale any more stay readable."""
-    async with services.database.transaction() as session:
+    async with services.database.reading() as session:
         row = await listings.get(session, listing_id)
     if row is None:
         raise unknown("listing")

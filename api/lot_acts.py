@@ -41,7 +41,7 @@ async def seen_lot(
     services: Services, user: Caller, lot_id: str, action: Action = Action.LOT_VIEW
 ) -> Seen:
     """The lot and what the caller is to it, who may act on it. Raises NotFound or Forbidden."""
-    async with services.database.transaction() as session:
+    async with services.database.reading() as session:
         return await see_lot(session, user, lot_id, action)
 
 
@@ -114,13 +114,13 @@ async def require_parcel(services: Services, lot_id: str, body: ParcelIn) -> Non
             field="tracking_number",
             accepted="4 to 64 letters, digits and hyphens",
         )
-    async with services.database.transaction() as session:
+    async with services.database.reading() as session:
         await lot_parcels.require_free(session, lot_id, body.parcel)
 
 
 async def show_lot(services: Services, user: Caller, lot_id: str) -> LotView:
     """The lot as the caller may see it. Raises NotFound."""
-    async with services.database.transaction() as session:
+    async with services.database.reading() as session:
         seen = await see_lot(session, user, lot_id)
         rows = await lots.lot(session, lot_id)
     if rows is None:

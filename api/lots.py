@@ -125,7 +125,7 @@ async def list_lots_of_order(
     limit: Limit = 50,
 ) -> Page[LotCard]:
     """All of them for the requester, the inspector and operators; the own ones for makers and brokers."""
-    async with services.database.transaction() as session:
+    async with services.database.reading() as session:
         seen = await see_order(session, user, order_id)
         only = None if seen.relations & _SEES_ALL else user.id
         rows = await lots.of_order(session, order_id, only, after, limit + 1)
@@ -141,7 +141,7 @@ async def list_my_lots(
     limit: Limit = 50,
 ) -> Page[LotCard]:
     """What the signed-in user makes; with `which` those they act for as broker, have ordered, or inspect."""
-    async with services.database.transaction() as session:
+    async with services.database.reading() as session:
         rows = await lots.page(session, user.id, which, after, limit + 1)
     return page_of(rows, limit, LotCard.of, lambda row: row.lot.id)
 
@@ -168,7 +168,7 @@ async def get_lot_materials(
     limit: Limit = 50,
 ) -> MaterialPage:
     """What is where now, and each movement that brought it there, oldest first."""
-    async with services.database.transaction() as session:
+    async with services.database.reading() as session:
         await see_lot(session, user, lot_id)
         rows = await lots.lot(session, lot_id)
         if rows is None:

@@ -32,7 +32,7 @@ async def seen_call(
     services: Services, user: Caller, call_id: str, action: Action = Action.MATCH_VIEW
 ) -> Seen:
     """The call and what the caller is to it, who may act on it. Raises NotFound or Forbidden."""
-    async with services.database.transaction() as session:
+    async with services.database.reading() as session:
         return await see_call(session, user, call_id, action)
 
 
@@ -73,7 +73,7 @@ async def call_rows(session: AsyncSession, call_id: str) -> CallRows:
 
 async def stored_terms(services: Services, call_id: str) -> CallTerms:
     """What the sponsor promises. Raises NotFound."""
-    async with services.database.transaction() as session:
+    async with services.database.reading() as session:
         return CallTerms.model_validate((await call_rows(session, call_id)).call.terms)
 
 
@@ -85,5 +85,5 @@ async def call_view(session: AsyncSession, seen: Seen, call_id: str) -> MatchCal
 
 async def show_call(services: Services, user: Caller, call_id: str) -> MatchCallView:
     """The call as the caller may see it. Raises NotFound."""
-    async with services.database.transaction() as session:
+    async with services.database.reading() as session:
         return await call_view(session, await see_call(session, user, call_id), call_id)

@@ -97,7 +97,7 @@ async def list_match_calls(
 ) -> Page[MatchCallCard]:
     """Those that are open; with `which=sponsor` the own ones, with `which=approver` those whose spendings wait for the caller."""
     require(Action.MATCH_VIEW, user.relations())
-    async with services.database.transaction() as session:
+    async with services.database.reading() as session:
         rows = await match_calls.page(session, user.id, which, after, limit + 1)
     return page_of(rows, limit, lambda row: MatchCallCard.of(*row), lambda row: row[1].id)
 
@@ -281,7 +281,7 @@ async def get_match_call_report(
     call_id: ThisCall, user: CurrentUser, services: ServicesDep
 ) -> MatchReportView:
     """Project by project, and the spendings; for the sponsor, the approvers and operators."""
-    async with services.database.transaction() as session:
+    async with services.database.reading() as session:
         await see_call(session, user, call_id, Action.MATCH_REPORT)
         return MatchReportView.of(
             await call_rows(session, call_id),

@@ -111,7 +111,7 @@ async def list_match_projects(
     limit: Limit = 50,
 ) -> Page[ProjectView]:
     """For everybody who sees the call."""
-    async with services.database.transaction() as session:
+    async with services.database.reading() as session:
         await see_call(session, user, call_id)
         rows = await match_calls.projects(session, call_id, after, limit + 1)
     currency = (await stored_terms(services, call_id)).currency

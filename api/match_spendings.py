@@ -105,7 +105,7 @@ async def list_match_spendings(
     limit: Limit = 50,
 ) -> Page[SpendingView]:
     """For the sponsor, the approvers and operators."""
-    async with services.database.transaction() as session:
+    async with services.database.reading() as session:
         await see_call(session, user, call_id, Action.MATCH_REPORT)
         rows = await match_calls.spendings(session, call_id, after, limit + 1)
     currency = (await stored_terms(services, call_id)).currency

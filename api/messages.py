@@ -87,7 +87,7 @@ async def list_messages(
     limit: Limit = 50,
 ) -> Page[MessageView]:
     """For operators all of it, for others what they wrote and what was written to them."""
-    async with services.database.transaction() as session:
+    async with services.database.reading() as session:
         relations = await _taking_part(session, user, path_id, Action.MESSAGE_SEE)
         reader = None if Relation.OPERATOR in relations else user.id
         rows = await messages.page(session, path_id, reader, after, limit + 1)

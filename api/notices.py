@@ -18,7 +18,7 @@ async def list_my_notices(
     user: CurrentUser, services: ServicesDep, after: RowCursor = None, limit: Limit = 50
 ) -> Page[NoticeView]:
     """The short texts about each step of one's lots, and of those one acts for as a broker. Without their links."""
-    async with services.database.transaction() as session:
+    async with services.database.reading() as session:
         rows = await notices.page(session, user.id, after, limit + 1)
     return page_of(rows, limit, NoticeView.of, lambda row: str(row.id))
 
@@ -28,7 +28,7 @@ async def list_my_notices(
 )
 async def get_notice_settings(user: CurrentUser, services: ServicesDep) -> NoticeWishView:
     """Language and time zone; Chinese and Beijing time unless something else was chosen."""
-    async with services.database.transaction() as session:
+    async with services.database.reading() as session:
         return NoticeWishView.of(await notices.reader_of(session, user.id))
 
 

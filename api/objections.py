@@ -107,7 +107,7 @@ async def list_objections(
     """For owner and operators all, for others their own."""
     seen = await seen_contest(services, user, contest_id, Action.CONTEST_VIEW)
     everything = bool(seen.relations & {Relation.INITIATOR, Relation.OPERATOR})
-    async with services.database.transaction() as session:
+    async with services.database.reading() as session:
         rows = await contests.objections(
             session, contest_id, None if everything else user.id, after, limit + 1
         )

@@ -103,7 +103,7 @@ async def list_orders(
     user: CurrentUser, services: ServicesDep, after: OrderCursor = None, limit: Limit = 50
 ) -> Page[OrderView]:
     """What the signed-in user ordered from several sellers at once."""
-    async with services.database.transaction() as session:
+    async with services.database.reading() as session:
         rows = await orders.orders_of(session, user.id, after, limit + 1)
     return page_of(rows, limit, OrderView.of, lambda row: row.order.id)
 
@@ -113,7 +113,7 @@ async def list_orders(
 )
 async def get_order(order_id: ThisOrder, user: CurrentUser, services: ServicesDep) -> OrderView:
     """For its buyer and operators. A seller sees their own sale only."""
-    async with services.database.transaction() as session:
+    async with services.database.reading() as session:
         await on_path(session, user, Action.ORDER_VIEW, order_id, "order")
     return await _view(services, order_id)
 
@@ -162,7 +162,7 @@ def _cart(order_id: str, body: NewOrder, user: Caller, services: Services) -> Ca
 
 async def _terms(services: Services, cart: CartOrder) -> OrderTerms:
     """The terms as they would be now, so that what cannot be sold to the buyer is refused before anything starts."""
-    async with services.database.transaction() as session:
+    async with services.database.reading() as session:
         placed = await orders.order(session, cart.order_id)
         if placed is not None:
             return OrderTerms.model_validate(placed.order.terms)
@@ -197,7 +197,7 @@ def _opening(terms: OrderTerms) -> Opening:
 
 
 async def _view(services: Services, order_id: str) -> OrderView:
-    async with services.database.transaction() as session:
+    async with services.database.reading() as session:
         rows = await orders.order(session, order_id)
     if rows is None:
         raise unknown("order")

@@ -31,7 +31,7 @@ AnyPath = Annotated[PathId, Path(description="Id of the path, such as `sal_…`.
 
 async def deadlines(path_id: AnyPath, user: CurrentUser, services: ServicesDep) -> DeadlinesView:
     """Each pending timer, when it fires, who can stop it, and which postings happen if nobody does."""
-    async with services.database.transaction() as session:
+    async with services.database.reading() as session:
         await see_progress(session, user, path_id)
         return DeadlinesView.of(path_id, await paths.pending(session, path_id))
 
@@ -44,7 +44,7 @@ async def timeline(
     limit: Limit = 50,
 ) -> Page[EventView]:
     """Everything that happened on the path, oldest first."""
-    async with services.database.transaction() as session:
+    async with services.database.reading() as session:
         await see_progress(session, user, path_id)
         rows = await paths.timeline(session, path_id, after, limit + 1)
     return page_of(rows, limit, EventView.of, lambda row: str(row.id))
@@ -58,7 +58,7 @@ async def statement(
     limit: Limit = 50,
 ) -> Page[StatementLineView]:
     """Every posting of the path's journal entries, newest first."""
-    async with services.database.transaction() as session:
+    async with services.database.reading() as session:
         relations = await require_on_path(session, user, Action.PATH_STATEMENT_VIEW, path_id)
         page = await statements.path_statement(session, path_id, before=after, limit=limit)
     if access.allowed(Action.LEDGER_VIEW, relations):
@@ -75,7 +75,7 @@ async def balances(
     path_id: AnyPath, user: CurrentUser, services: ServicesDep
 ) -> list[AccountBalanceView]:
     """The accounts bound to the path; all stand at 0 when it has ended."""
-    async with services.database.transaction() as session:
+    async with services.database.reading() as session:
         await require_on_path(session, user, Action.PATH_STATEMENT_VIEW, path_id)
         found = await statements.path_balances(session, path_id)
     return [AccountBalanceView.of(balance) for balance in found]

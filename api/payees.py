@@ -85,7 +85,7 @@ async def get_payee(user_id: UserId, user: CurrentUser, services: ServicesDep) -
 
 
 async def _view(services: Services, user_id: str) -> PayeeView:
-    async with services.database.transaction() as session:
+    async with services.database.reading() as session:
         row = await money_movements.payee(session, user_id, services.settings.provider)
     if row is None:
         raise unknown("payee")

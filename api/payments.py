@@ -37,7 +37,7 @@ async def get_payment(
     payment_id: ThisPayment, user: CurrentUser, services: ServicesDep
 ) -> PaymentView:
     """For its payer and operators."""
-    async with services.database.transaction() as session:
+    async with services.database.reading() as session:
         row = await money_movements.payment(session, payment_id)
     if row is None:
         raise unknown("payment")
@@ -53,7 +53,7 @@ async def get_payment(
 )
 async def get_refund(refund_id: ThisRefund, user: CurrentUser, services: ServicesDep) -> RefundView:
     """For its payer, the other side of the path and operators."""
-    async with services.database.transaction() as session:
+    async with services.database.reading() as session:
         row = await _refund(services, refund_id)
         seen = await paths.seen_by(session, row.path_id, user.id)
     relations = user.relations(buyer=row.payer_id) | (seen.relations if seen else frozenset())

@@ -50,5 +50,5 @@ async def put_wish(
 @router.get("", operation_id="listPayoutWishes", summary="The own wishes, by currency")
 async def list_wishes(user: CurrentUser, services: ServicesDep) -> list[PayoutWishView]:
     """A currency without one: the balance leaves each day."""
-    async with services.database.transaction() as session:
+    async with services.database.reading() as session:
         return [PayoutWishView.of(row) for row in await payout_wishes.of_user(session, user.id)]

@@ -91,7 +91,7 @@ async def list_payouts(
     user: CurrentUser, services: ServicesDep, after: PayoutCursor = None, limit: Limit = 50
 ) -> Page[PayoutView]:
     """Requested ones and those the schedule made."""
-    async with services.database.transaction() as session:
+    async with services.database.reading() as session:
         rows = await money_movements.payouts_of(session, user.id, after, limit + 1)
     return page_of(rows, limit, PayoutView.of, lambda row: row.id)
 
@@ -209,7 +209,7 @@ async def _decide(services: Services, decision: PayoutDecision) -> None:
 
 
 async def _row(services: Services, payout_id: str) -> PayoutRow:
-    async with services.database.transaction() as session:
+    async with services.database.reading() as session:
         row = await money_movements.payout(session, payout_id)
     if row is None:
         raise unknown("payout")

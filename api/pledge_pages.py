@@ -95,6 +95,6 @@ async def page_of_charge(services: Services, page: Page) -> str:
         raise Unavailable("the payment company does not answer; repeat the request") from silent
     if theirs is None:
         raise ProviderMismatch("the payment company does not know the charge")
-    async with services.database.transaction() as session:
+    async with services.database.reading() as session:
         await pledge_rows.presented(session, page, theirs.reference, theirs.checkout_url)
     return theirs.checkout_url

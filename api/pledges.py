@@ -208,7 +208,7 @@ async def list_pledges(
     limit: Limit = 50,
 ) -> Page[PledgeView]:
     """For the creator and operators; addresses only once the campaign has succeeded."""
-    async with services.database.transaction() as session:
+    async with services.database.reading() as session:
         seen = await on_path(session, user, Action.CAMPAIGN_VIEW, campaign_id, "campaign")
         require(Action.PLEDGE_VIEW, seen.relations)
         rows = await pledges.of_campaign(session, campaign_id, state, after, limit + 1)
@@ -225,7 +225,7 @@ async def my_pledges(
     user: CurrentUser, services: ServicesDep, after: PledgeCursor = None, limit: Limit = 50
 ) -> Page[PledgeView]:
     """To all campaigns."""
-    async with services.database.transaction() as session:
+    async with services.database.reading() as session:
         rows = await pledges.of_backer(session, user.id, after, limit + 1)
     return page_of(rows, limit, lambda row: PledgeView.of(row, own=True), lambda row: row.pledge.id)
 
@@ -257,7 +257,7 @@ async def list_events(
 ) -> Page[PledgeEventView]:
     """For its backer, the campaign's creator and operators."""
     await seen_pledge(services, user, pledge_id)
-    async with services.database.transaction() as session:
+    async with services.database.reading() as session:
         rows = await pledges.events(session, pledge_id, after, limit + 1)
     return page_of(rows, limit, PledgeEventView.of, lambda row: str(row.id))
 
@@ -266,7 +266,7 @@ async def seen_pledge(
     services: Services, user: Caller, pledge_id: str, action: Action = Action.PLEDGE_VIEW
 ) -> PledgeRows:
     """The pledge, for those who may see it and do this with it. Raises NotFound or Forbidden."""
-    async with services.database.transaction() as session:
+    async with services.database.reading() as session:
         rows = await pledges.pledge(session, pledge_id)
         if rows is None:
             raise unknown("pledge")

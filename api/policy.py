@@ -114,9 +114,9 @@ _PRIVATE: dict[str, frozenset[str]] = {
 
 
 async def on_path(
-    session: AsyncSession, user: Caller, action: Action, path_id: str, what: str = "path"
+    session: AsyncSession, user: Caller, action: Action | None, path_id: str, what: str = "path"
 ) -> PathSeen:
-    """The path and what the caller is to it, who may act on it. Raises NotFound or Forbidden."""
+    """The path and what the caller is to it, who may act on it; None for looking. Raises NotFound or Forbidden."""
     bind(path_id=path_id)
     seen = await paths.seen_by(session, path_id, user.id)
     if seen is None:
@@ -130,7 +130,7 @@ async def on_path(
     # A campaign that was given up before anybody had approved it stays as private as it was.
     if outside and given_up and not await campaign_rows.was_shown(session, path_id):
         raise unknown(what)
-    require(action, relations)
+    require(action or _VIEW[seen.kind], relations)
     return PathSeen(
         kind=seen.kind, phase=seen.phase, workflow_id=seen.workflow_id, relations=relations
     )
@@ -138,11 +138,7 @@ async def on_path(
 
 async def see_path(session: AsyncSession, user: Caller, path_id: str) -> PathSeen:
     """The path and what the caller is to it, who may see it. Raises NotFound."""
-    seen = await paths.seen_by(session, path_id, user.id)
-    if seen is None:
-        bind(path_id=path_id)
-        raise unknown("path")
-    return await on_path(session, user, _VIEW[seen.kind], path_id)
+    return await on_path(session, user, None, path_id)
 
 
 async def see_progress(session: AsyncSession, user: Caller, path_id: str) -> PathSeen:

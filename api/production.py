@@ -97,7 +97,7 @@ async def list_orders(
 ) -> Page[ProductionCard]:
     """Those of which units can be claimed; with `which=requester`, `maker` or `inspector` those of the caller in that part."""
     require(Action.PRODUCTION_VIEW, user.relations())
-    async with services.database.transaction() as session:
+    async with services.database.reading() as session:
         rows = await production.page(session, user.id, which, after, limit + 1)
     return page_of(rows, limit, ProductionCard.of, lambda row: row.path.id)
 

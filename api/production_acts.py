@@ -35,7 +35,7 @@ async def seen_order(
     services: Services, user: Caller, order_id: str, action: Action = Action.PRODUCTION_VIEW
 ) -> Seen:
     """The order and what the caller is to it, who may act on it. Raises NotFound or Forbidden."""
-    async with services.database.transaction() as session:
+    async with services.database.reading() as session:
         return await see_order(session, user, order_id, action)
 
 
@@ -71,7 +71,7 @@ async def act_on_order(
 
 async def show_order(services: Services, user: Caller, order_id: str) -> ProductionView:
     """The order as the caller may see it. Raises NotFound."""
-    async with services.database.transaction() as session:
+    async with services.database.reading() as session:
         seen = await see_order(session, user, order_id)
         return await order_view(services, session, seen, order_id)
 
@@ -93,7 +93,7 @@ async def order_view(
 
 async def stored_terms(services: Services, order_id: str) -> ProductionTerms:
     """What the requester wants made. Raises NotFound."""
-    async with services.database.transaction() as session:
+    async with services.database.reading() as session:
         rows = await production.order(session, order_id)
     if rows is None:
         raise unknown("production order")

@@ -23,7 +23,7 @@ router = APIRouter(tags=["users"])
 )
 async def get_production_record(user_id: UserId, services: ServicesDep) -> ProductionRecordView:
     """What everybody may know before they claim or hand out a lot; needs no token."""
-    async with services.database.transaction() as session:
+    async with services.database.reading() as session:
         if await users.get(session, user_id) is None:
             raise unknown("user")
         requester = await production_record.of_requester(session, user_id)

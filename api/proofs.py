@@ -24,7 +24,7 @@ router = APIRouter(tags=["paths"])
 )
 async def path_proof(path_id: AnyPath, services: ServicesDep) -> ProofView:
     """The newest one; within minutes of the closing. For everybody who knows the path's id; needs no token."""
-    async with services.database.transaction() as session:
+    async with services.database.reading() as session:
         proof = await path_proofs.of_path(session, path_id)
     if proof is None:
         raise unknown("proof")
@@ -36,6 +36,6 @@ async def chain(
     services: ServicesDep, after: RowCursor = None, limit: Limit = 50
 ) -> Page[ProofLinkView]:
     """Oldest first. Each hash covers the one before it, so none can be changed or left out later; needs no token."""
-    async with services.database.transaction() as session:
+    async with services.database.reading() as session:
         found = await path_proofs.chain(session, after or 0, limit + 1)
     return page_of(found, limit, ProofLinkView.of, lambda proof: str(proof.position))

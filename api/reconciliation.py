@@ -45,7 +45,7 @@ async def list_days(
 ) -> list[StatementDayView]:
     """With the balances around each day as the payment company has them."""
     require(Action.RECONCILE_SEE, user.relations())
-    async with services.database.transaction() as session:
+    async with services.database.reading() as session:
         found = await reconciliation_rows.days(session, provider, before, limit)
     return [StatementDayView.of(each) for each in found]
 
@@ -65,7 +65,7 @@ async def list_differences(
 ) -> Page[DifferenceView]:
     """Each has a case as long as it is open; what the other side tells late closes it by itself."""
     require(Action.RECONCILE_SEE, user.relations())
-    async with services.database.transaction() as session:
+    async with services.database.reading() as session:
         found = await reconciliation_rows.page(
             session, only_open=only_open, after=after, limit=limit + 1
         )

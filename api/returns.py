@@ -135,7 +135,7 @@ async def list_returns(
     sale_id: ThisSale, user: CurrentUser, services: ServicesDep
 ) -> list[ReturnView]:
     """For its buyer, its seller and operators."""
-    async with services.database.transaction() as session:
+    async with services.database.reading() as session:
         await on_path(session, user, Action.SALE_VIEW, sale_id, "sale")
         found = await return_rows.of_sale(session, sale_id)
     return [ReturnView.of(each) for each in found]
@@ -149,7 +149,7 @@ async def list_returns(
 )
 async def get_return(return_id: ThisReturn, user: CurrentUser, services: ServicesDep) -> ReturnView:
     """For its buyer, its seller and operators."""
-    async with services.database.transaction() as session:
+    async with services.database.reading() as session:
         await on_path(session, user, Action.RETURN_VIEW, return_id, "return")
     return await _view(services, return_id)
 
@@ -402,7 +402,7 @@ def _require_currency(money: MoneyIn, currency: str) -> None:
 
 
 async def _view(services: Services, return_id: str) -> ReturnView:
-    async with services.database.transaction() as session:
+    async with services.database.reading() as session:
         found = await return_rows.found(session, return_id)
     if found is None:
         raise unknown("return")

@@ -36,7 +36,7 @@ _ACT = (Forbidden, NotFound, WrongPhase)
 async def get_reward(pledge_id: ThisPledge, user: CurrentUser, services: ServicesDep) -> RewardView:
     """For its backer, the creator and operators; of a stopped campaign with what goes back and what does not."""
     rows = await seen_pledge(services, user, pledge_id)
-    async with services.database.transaction() as session:
+    async with services.database.reading() as session:
         return await _view(session, rows.pledge, user.id)
 
 

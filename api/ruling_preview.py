@@ -43,10 +43,10 @@ async def preview(
     dispute_id: ThisDispute, to_payer: ToPayer, user: CurrentUser, services: ServicesDep
 ) -> UnwindView:
     """The real end of the dispute, done and taken back in one transaction. Operators see everything, the sides themselves."""
-    async with services.database.transaction() as session:
+    async with services.database.reading() as session:
         seen = await on_path(session, user, Action.DISPUTE_SEE, dispute_id, "dispute")
     found = await _previewed(services, RulingAsked(dispute_id=dispute_id, to_payer=to_payer))
-    async with services.database.transaction() as session:
+    async with services.database.reading() as session:
         pending = await paths.pending(session, dispute_id)
     sees = None if access.allowed(Action.LEDGER_VIEW, seen.relations) else user.id
     return UnwindView.of(dispute_id, pending, found, sees=sees)

@@ -106,7 +106,7 @@ async def list_sales(
     limit: Limit = 50,
 ) -> Page[SaleView]:
     """What the signed-in user bought, or with `side=seller` sold."""
-    async with services.database.transaction() as session:
+    async with services.database.reading() as session:
         rows = await sales.sales_of(session, user.id, side, after, limit + 1)
     return page_of(rows, limit, SaleView.of, lambda row: row.sale.id)
 
@@ -114,7 +114,7 @@ async def list_sales(
 @router.get("/{sale_id}", operation_id="getSale", summary="A sale", responses=problems(NotFound))
 async def get_sale(sale_id: ThisSale, user: CurrentUser, services: ServicesDep) -> SaleView:
     """For its buyer, its seller and operators."""
-    async with services.database.transaction() as session:
+    async with services.database.reading() as session:
         await require_on_path(session, user, Action.SALE_VIEW, sale_id)
     return await _view(services, sale_id)
 
@@ -258,7 +258,7 @@ async def _actor(
     services: Services, user: Caller, sale_id: str, action: Action
 ) -> tuple[sales.SaleRows, frozenset[Relation]]:
     """The sale and what the caller is to it. Raises NotFound or Forbidden."""
-    async with services.database.transaction() as session:
+    async with services.database.reading() as session:
         relations = await require_on_path(session, user, action, sale_id)
         rows = await sales.sale(session, sale_id)
     if rows is None:
@@ -289,7 +289,7 @@ def _order(sale_id: str, body: NewSale, user: Caller, services: Services) -> Sal
 
 async def _terms(services: Services, order: SaleOrder) -> SaleTerms:
     """The terms as they would be now, so that what cannot be sold to the buyer is refused before anything starts."""
-    async with services.database.transaction() as session:
+    async with services.database.reading() as session:
         placed = await sales.sale(session, order.sale_id)
         if placed is not None:
             return SaleTerms.model_validate(placed.sale.terms)
@@ -335,7 +335,7 @@ async def _start(services: Services, order: SaleOrder, terms: SaleTerms) -> None
 
 
 async def _view(services: Services, sale_id: str) -> SaleView:
-    async with services.database.transaction() as session:
+    async with services.database.reading() as session:
         rows = await sales.sale(session, sale_id)
     if rows is None:
         raise unknown("sale")

@@ -59,7 +59,7 @@ _NO_STORE = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
 async def look(token: Token, services: ServicesDep) -> Response:
     """In words, in the language of whom it was sent to. Nothing happens by looking, however often."""
     found = _read(services, token)
-    async with services.database.transaction() as session:
+    async with services.database.reading() as session:
         met = _met(await notices.tapped(session, found))
         begun = await idempotency.kept(session, met.user_id, tap_key(token))
     if begun is not None and begun.answer is not None:

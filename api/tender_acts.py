@@ -33,7 +33,7 @@ async def seen_tender(
     services: Services, user: Caller, tender_id: str, action: Action = Action.TENDER_VIEW
 ) -> Seen:
     """The tender and what the caller is to it, who may act on it. Raises NotFound or Forbidden."""
-    async with services.database.transaction() as session:
+    async with services.database.reading() as session:
         return await see_tender(session, user, tender_id, action)
 
 
@@ -75,7 +75,7 @@ async def act_on_tender(
 
 async def show_tender(services: Services, user: Caller, tender_id: str) -> TenderView:
     """The tender as the caller may see it. Raises NotFound."""
-    async with services.database.transaction() as session:
+    async with services.database.reading() as session:
         seen = await see_tender(session, user, tender_id)
         return await tender_view(session, seen, tender_id)
 

@@ -88,7 +88,7 @@ async def list_tenders(
 ) -> Page[TenderCard]:
     """Those that take bids; with `which=buyer` the own ones, with `which=bidder` those the caller has bid on."""
     require(Action.TENDER_VIEW, user.relations())
-    async with services.database.transaction() as session:
+    async with services.database.reading() as session:
         rows = await tenders.page(session, user.id, which, after, limit + 1)
     return page_of(rows, limit, lambda row: TenderCard.of(*row), lambda row: row[1].id)
 
@@ -243,7 +243,7 @@ def _wish(services: Services, tender_id: str, body: FundingIn) -> FundingWish:
 
 
 async def _stored_terms(services: Services, tender_id: str) -> TenderTerms:
-    async with services.database.transaction() as session:
+    async with services.database.reading() as session:
         rows = await tenders.tender(session, tender_id)
     if rows is None:
         raise NotFound("there is no such tender")

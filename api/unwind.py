@@ -37,10 +37,10 @@ async def unwind(path_id: AnyPath, user: CurrentUser, services: ServicesDep) -> 
 
     For the path's people, its backers and operators. Backers and other parties see their own share.
     """
-    async with services.database.transaction() as session:
+    async with services.database.reading() as session:
         relations = await require_on_path(session, user, Action.UNWIND_VIEW, path_id)
     found = await _previewed(services, UnwindAsked(path_id=path_id, user_id=user.id))
-    async with services.database.transaction() as session:
+    async with services.database.reading() as session:
         pending = await paths.pending(session, path_id)
     sees = None if access.allowed(Action.LEDGER_VIEW, relations) else user.id
     return UnwindView.of(path_id, pending, found, sees=sees)

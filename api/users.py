@@ -25,7 +25,7 @@ UserCursor = Annotated[UserId | None, Query(description="`next` of the page befo
 @router.get("/v1/me", operation_id="getMe", summary="The signed-in user")
 async def me(user: CurrentUser, services: ServicesDep) -> UserView:
     """Who the bearer token stands for. The first request of a new user makes them known to the platform."""
-    async with services.database.transaction() as session:
+    async with services.database.reading() as session:
         row = await users.get_existing(session, user.id)
     return UserView.with_roles(row, user.roles)
 
@@ -50,7 +50,7 @@ async def list_users(
 ) -> Page[AccountView]:
     """For operators and administrators."""
     require(Action.USER_LIST, user.relations())
-    async with services.database.transaction() as session:
+    async with services.database.reading() as session:
         rows = await users.page(session, after, limit + 1)
         ids = [row.id for row in rows]
         roles, in_review = (
@@ -74,7 +74,7 @@ async def list_users(
 )
 async def get_user(user_id: UserId, services: ServicesDep) -> PublicUser:
     """What everybody may know about a user; needs no token."""
-    async with services.database.transaction() as session:
+    async with services.database.reading() as session:
         row = await users.get(session, user_id)
     if row is None:
         raise unknown("user")

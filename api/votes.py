@@ -127,7 +127,7 @@ async def _record(
 )
 async def my_vote(ballot_id: ThisBallot, user: CurrentUser, services: ServicesDep) -> MyVoteView:
     """As it stands, with its receipt. Only the voter sees it."""
-    async with services.database.transaction() as session:
+    async with services.database.reading() as session:
         await on_path(session, user, Action.BALLOT_VIEW, ballot_id, "ballot")
         vote = await ballot_rows.last_of(session, ballot_id, user.id)
     if vote is None:
@@ -143,7 +143,7 @@ async def my_vote(ballot_id: ThisBallot, user: CurrentUser, services: ServicesDe
 )
 async def tally(ballot_id: ThisBallot, user: CurrentUser, services: ServicesDep) -> TallyView:
     """From the public notice on; before it nobody sees how the votes stand."""
-    async with services.database.transaction() as session:
+    async with services.database.reading() as session:
         rows = await _counted(session, user, ballot_id)
     return TallyView.of(BallotResult.model_validate(rows.ballot.result), rows.ballot.retallies)
 
@@ -166,7 +166,7 @@ async def papers(
     `hash` is the SHA-256, in hex, of `previous_hash`, `|` and the JSON of `at`, `choice`, `seq` and `voter_tag` (here
     `tag`) with sorted keys and without spaces; fields of `choice` that are null are left out.
     """
-    async with services.database.transaction() as session:
+    async with services.database.reading() as session:
         await _counted(session, user, ballot_id)
         rows = await ballots.papers(session, ballot_id, after or 0, limit + 1)
     return page_of(rows, limit, PaperView.of, lambda row: str(row.vote.seq))
