@@ -37,18 +37,13 @@ class Database:
     """A pool of connections and the one way to open a transaction."""
 
     def __init__(self, url: str, pool_size: int = 10) -> None:
-        self.engine: AsyncEngine = create_async_engine(
-            sqlalchemy_url(url),
-            pool_size=pool_size,
-            max_overflow=pool_size,
-            # A crowd in the last second before a deadline queues here; turned away it would be late.
-            pool_timeout=60,
-            connect_args={"connect_timeout": 5, "application_name": "baigong"},
+        self.engine = _pool(url, pool_size, overflow=pool_size)
+        # Connections of their own: to turn one from one way to the other costs what a round trip does.
+        self._reading = _pool(
+            url, pool_size, overflow=0, isolation_level="AUTOCOMMIT", pool_reset_on_return=None
         )
-        _ping_the_rested(self.engine)
         self._sessions = async_sessionmaker(self.engine, expire_on_commit=False)
-        at_once = self.engine.execution_options(isolation_level="AUTOCOMMIT")
-        self._readers = async_sessionmaker(at_once, expire_on_commit=False)
+        self._readers = async_sessionmaker(self._reading, expire_on_commit=False)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncSession]:
@@ -79,6 +74,7 @@ class Database:
     async def aclose(self) -> None:
         """Closes all connections."""
         await self.engine.dispose()
+        await self._reading.dispose()
 
 
 class OpenTransaction(Database):
@@ -114,6 +110,20 @@ def _refused_as_unavailable() -> Iterator[None]:
         if broken.connection_invalidated:
             raise Unavailable("the database connection was lost") from broken
         raise
+
+
+def _pool(url: str, size: int, *, overflow: int, **more: str | None) -> AsyncEngine:
+    engine = create_async_engine(
+        sqlalchemy_url(url),
+        pool_size=size,
+        max_overflow=overflow,
+        # A crowd in the last second before a deadline queues here; turned away it would be late.
+        pool_timeout=60,
+        connect_args={"connect_timeout": 5, "application_name": "baigong"},
+        **more,
+    )
+    _ping_the_rested(engine)
+    return engine
 
 
 def _ping_the_rested(engine: AsyncEngine) -> None:
