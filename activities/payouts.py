@@ -16,7 +16,6 @@ from domain import postings
 from domain.cases import PayoutCase
 from domain.errors import (
     NotFound,
-    ProviderMismatch,
     ProviderRefused,
 )
 from domain.ids import new_id
@@ -32,6 +31,7 @@ from domain.payments import (
     PayoutState,
     ReservedPayout,
 )
+from domain.payouts import require_agreement
 from domain.policy import PayoutPolicy
 from providers.base import PayoutRequest, PayoutStatus, ProviderPayout, require_same
 from providers.registry import ProviderRegistry
@@ -104,8 +104,8 @@ class Payouts:
         ).one()
         before = PayoutState(row.status)
         after = PayoutState.FAILED if theirs is None else _STATES[theirs.status]
+        require_agreement(row.id, before, after)
         if before in PUT_BACK:
-            _require_agreement(row, after)
             return PayoutOutcome(state=before)
         if theirs is not None:
             require_same(row.id, row.amount, row.currency, theirs)
@@ -249,9 +249,3 @@ async def _close_destination(session: AsyncSession, destination_id: str) -> None
         .where(PayoutDestination.id == destination_id, PayoutDestination.status == "active")
         .values(status="failed")
     )
-
-
-def _require_agreement(row: Payout, theirs: PayoutState) -> None:
-    """Raises ProviderMismatch when a payout whose money we put back is on its way or paid after all."""
-    if theirs not in PUT_BACK:
-        raise ProviderMismatch(f"{row.id} is {row.status} here and {theirs} at the provider")

@@ -23,7 +23,8 @@ from domain.commands import (
 from domain.deadlines import Deadline
 from domain.errors import NotFound, WrongPhase
 from domain.money import Money
-from domain.operator_cases import CaseState
+from domain.moves import before
+from domain.operator_cases import CASE_MOVES, CaseState
 from domain.sale import Phase, SaleTerms
 from domain.sale_money import refundable
 
@@ -120,7 +121,7 @@ async def note_case(
         return
     moved = await session.scalar(
         update(Case)
-        .where(Case.id == case_id, Case.ended_at.is_(None))
+        .where(Case.id == case_id, Case.state.in_(before(CASE_MOVES, state)))
         .values(state=state)
         .returning(Case.id)
     )

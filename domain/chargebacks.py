@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 
 from domain.model import Instant, Message
@@ -21,6 +22,17 @@ class ChargebackState(StrEnum):
 
 
 UNDECIDED = frozenset({ChargebackState.OPEN, ChargebackState.UNDER_REVIEW})
+CHARGEBACK_MOVES: Mapping[ChargebackState, frozenset[ChargebackState]] = {
+    ChargebackState.OPEN: frozenset(
+        {ChargebackState.UNDER_REVIEW, ChargebackState.WON, ChargebackState.LOST}
+    ),
+    ChargebackState.UNDER_REVIEW: frozenset({ChargebackState.WON, ChargebackState.LOST}),
+    # A bank may decide anew: it takes the money a second time.
+    ChargebackState.WON: frozenset({ChargebackState.OPEN}),
+    # What it gives back after all is in the books and a case; the chargeback stays lost.
+    ChargebackState.LOST: frozenset(),
+}
+"""The whole state machine of a chargeback."""
 
 
 class FollowChargebacks(Message):

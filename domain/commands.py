@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import Annotated, Literal
 
@@ -57,6 +57,19 @@ class CommandState(StrEnum):
 OPEN = frozenset({CommandState.PROPOSED, CommandState.APPROVED})
 """States in which a command can still be decided."""
 ENDED = frozenset({CommandState.EXECUTED, CommandState.REJECTED, CommandState.LAPSED})
+COMMAND_MOVES: Mapping[CommandState, frozenset[CommandState]] = {
+    CommandState.PROPOSED: frozenset({CommandState.APPROVED, CommandState.EXECUTING, *ENDED}),
+    # Shown anew, it has to be approved anew.
+    CommandState.APPROVED: frozenset({CommandState.PROPOSED, CommandState.EXECUTING, *ENDED}),
+    # A path's own story may refuse it: the command stands as before.
+    CommandState.EXECUTING: frozenset(
+        {CommandState.EXECUTED, CommandState.PROPOSED, CommandState.APPROVED}
+    ),
+    CommandState.EXECUTED: frozenset(),
+    CommandState.REJECTED: frozenset(),
+    CommandState.LAPSED: frozenset(),
+}
+"""The whole state machine of a command."""
 
 
 class ItemState(StrEnum):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 
 
@@ -31,3 +32,14 @@ class CaseState(StrEnum):
     DECIDED = "decided"
     EXECUTED = "executed"
     CLOSED = "closed"
+
+
+CASE_MOVES: Mapping[CaseState, frozenset[CaseState]] = {
+    CaseState.OPEN: frozenset({CaseState.ASSIGNED, CaseState.DECIDED, CaseState.CLOSED}),
+    CaseState.ASSIGNED: frozenset({CaseState.DECIDED, CaseState.CLOSED}),
+    CaseState.DECIDED: frozenset({CaseState.EXECUTED, CaseState.CLOSED}),
+    # Another command can be proposed in a case that goes on.
+    CaseState.EXECUTED: frozenset({CaseState.DECIDED, CaseState.CLOSED}),
+    CaseState.CLOSED: frozenset(),
+}
+"""The whole state machine of a case; decided and executed are what its commands make of it."""

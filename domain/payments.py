@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 
 from domain import accounts
@@ -19,6 +20,18 @@ class PaymentState(StrEnum):
     OPEN = "open"
     CAPTURED = "captured"
     EXPIRED = "expired"
+
+
+PAYMENT_MOVES: Mapping[PaymentState, frozenset[PaymentState]] = {
+    PaymentState.REQUESTED: frozenset(
+        {PaymentState.OPEN, PaymentState.CAPTURED, PaymentState.EXPIRED}
+    ),
+    PaymentState.OPEN: frozenset({PaymentState.CAPTURED, PaymentState.EXPIRED}),
+    # Money that comes late is taken in, and goes back if nothing can be had for it any more.
+    PaymentState.EXPIRED: frozenset({PaymentState.CAPTURED}),
+    PaymentState.CAPTURED: frozenset(),
+}
+"""The whole state machine of a payment; what goes back of it is a refund."""
 
 
 class Purpose(StrEnum):
@@ -47,6 +60,21 @@ class RefundState(StrEnum):
     REFUSED = "refused"
     """The provider will not send it; waits until the payer takes it as balance, or the offer's time is up."""
     CREDITED = "credited"
+
+
+REFUND_MOVES: Mapping[RefundState, frozenset[RefundState]] = {
+    RefundState.REQUESTED: frozenset(
+        {RefundState.PENDING, RefundState.SUCCEEDED, RefundState.REFUSED}
+    ),
+    RefundState.PENDING: frozenset({RefundState.SUCCEEDED, RefundState.REFUSED}),
+    # A company that has refused may try again and succeed, as long as nothing was credited.
+    RefundState.REFUSED: frozenset(
+        {RefundState.PENDING, RefundState.SUCCEEDED, RefundState.CREDITED}
+    ),
+    RefundState.SUCCEEDED: frozenset(),
+    RefundState.CREDITED: frozenset(),
+}
+"""The whole state machine of a refund."""
 
 
 class RefundCause(StrEnum):
@@ -90,6 +118,29 @@ ON_THE_WAY = frozenset(
     }
 )
 """States in which the provider has the next word."""
+_ANSWERED = frozenset(
+    {
+        PayoutState.AWAITING_PAYEE,
+        PayoutState.IN_TRANSIT,
+        PayoutState.PAID,
+        PayoutState.FAILED,
+        PayoutState.RETURNED,
+    }
+)
+PAYOUT_MOVES: Mapping[PayoutState, frozenset[PayoutState]] = {
+    PayoutState.HELD: frozenset({PayoutState.REQUESTED, PayoutState.CANCELLED}),
+    PayoutState.REQUESTED: _ANSWERED | {PayoutState.SUBMITTED},
+    PayoutState.SUBMITTED: _ANSWERED,
+    PayoutState.AWAITING_PAYEE: _ANSWERED,
+    # A company may ask the payee to confirm only after it has begun.
+    PayoutState.IN_TRANSIT: _ANSWERED,
+    # What fails after it was paid has come back: the same as returned.
+    PayoutState.PAID: frozenset({PayoutState.RETURNED, PayoutState.FAILED}),
+    PayoutState.FAILED: frozenset(),
+    PayoutState.RETURNED: frozenset(),
+    PayoutState.CANCELLED: frozenset(),
+}
+"""The whole state machine of a payout."""
 
 
 class Withdrawal(Message):

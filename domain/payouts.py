@@ -5,6 +5,9 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from domain.errors import ProviderMismatch
+from domain.moves import may_follow
+from domain.payments import PAYOUT_MOVES, PUT_BACK, PayoutState
 from domain.policy import PayoutPolicy
 
 
@@ -40,3 +43,14 @@ def needs_review(policy: PayoutPolicy, currency: str, amount: int) -> bool:
     """Whether an operator looks at the payout before it is sent."""
     limit = policy.review_amounts.get(currency)
     return limit is not None and amount > limit
+
+
+def require_agreement(payout_id: str, ours: PayoutState, theirs: PayoutState) -> None:
+    """Raises ProviderMismatch when the provider's state cannot follow ours.
+
+    A payout whose money we put back must not be on its way or paid after all. One that was paid must not be on its way
+    again: its money has left `transit`, and could not fail out of it a second time.
+    """
+    agreed = theirs in PUT_BACK if ours in PUT_BACK else may_follow(PAYOUT_MOVES, ours, theirs)
+    if not agreed:
+        raise ProviderMismatch(f"{payout_id} is {ours} here and {theirs} at the provider")

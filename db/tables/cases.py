@@ -5,10 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 
 from sqlalchemy import CheckConstraint, ForeignKey, Identity, Index, func, text
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column, validates
 
 from db.tables.base import CURRENCY_CODE, Base, Json, one_of
-from domain.operator_cases import CaseKind, CaseState
+from domain.moves import moved
+from domain.operator_cases import CASE_MOVES, CaseKind, CaseState
 
 
 class Case(Base):
@@ -51,6 +52,10 @@ class Case(Base):
     outcome: Mapped[str | None]
     assignee_id: Mapped[str | None] = mapped_column(ForeignKey("users.id"))
     """The operator who sees to it."""
+
+    @validates("state")
+    def _only_along_an_arrow(self, name: str, new: str) -> str:
+        return moved(CASE_MOVES, self.__dict__.get(name), new)
 
 
 class CaseEvent(Base):

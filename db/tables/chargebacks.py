@@ -5,10 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, text
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column, validates
 
 from db.tables.base import CURRENCY_CODE, Base, one_of
-from domain.chargebacks import ChargebackState
+from domain.chargebacks import CHARGEBACK_MOVES, ChargebackState
+from domain.moves import moved
 
 
 def _whole(act: str) -> str:
@@ -68,3 +69,7 @@ class Chargeback(Base):
     """When operators let the payer pay for new things again, although it was not won."""
     cleared_by: Mapped[str | None] = mapped_column(ForeignKey("users.id"))
     cleared_reason: Mapped[str | None]
+
+    @validates("status")
+    def _only_along_an_arrow(self, name: str, new: str) -> str:
+        return moved(CHARGEBACK_MOVES, self.__dict__.get(name), new)

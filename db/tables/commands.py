@@ -5,10 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, func, text
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column, validates
 
 from db.tables.base import CURRENCY_CODE, Base, Json, one_of
-from domain.commands import CommandState, ItemState
+from domain.commands import COMMAND_MOVES, CommandState, ItemState
+from domain.moves import moved
 
 
 class Command(Base):
@@ -56,6 +57,10 @@ class Command(Base):
     decided_at: Mapped[datetime | None]
     executed_at: Mapped[datetime | None]
     lapses_at: Mapped[datetime]
+
+    @validates("state")
+    def _only_along_an_arrow(self, name: str, new: str) -> str:
+        return moved(COMMAND_MOVES, self.__dict__.get(name), new)
 
 
 class CommandItem(Base):

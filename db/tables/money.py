@@ -14,11 +14,12 @@ from sqlalchemy import (
     func,
     text,
 )
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column, validates
 
 from db.tables.base import CURRENCY_CODE, Base, one_of
+from domain.moves import moved
 from domain.payees import PayeeStatus
-from domain.payments import RefundCause
+from domain.payments import PAYMENT_MOVES, PAYOUT_MOVES, REFUND_MOVES, RefundCause
 from domain.payouts import PayoutEvery
 
 _ACCOUNT_KEY = "nullif(translate(upper(account), ' -', ''), '')"
@@ -57,6 +58,10 @@ class Payment(Base):
     settled_at: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
+    @validates("status")
+    def _only_along_an_arrow(self, name: str, new: str) -> str:
+        return moved(PAYMENT_MOVES, self.__dict__.get(name), new)
+
 
 class Refund(Base):
     """Money on its way back to a payer."""
@@ -94,6 +99,10 @@ class Refund(Base):
     """Of a pledge's refund that the provider refused: until when it may be taken as balance."""
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     ended_at: Mapped[datetime | None]
+
+    @validates("status")
+    def _only_along_an_arrow(self, name: str, new: str) -> str:
+        return moved(REFUND_MOVES, self.__dict__.get(name), new)
 
 
 class PayoutDestination(Base):
@@ -158,6 +167,10 @@ class Payout(Base):
     decided_at: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     ended_at: Mapped[datetime | None]
+
+    @validates("status")
+    def _only_along_an_arrow(self, name: str, new: str) -> str:
+        return moved(PAYOUT_MOVES, self.__dict__.get(name), new)
 
 
 class Payee(Base):
