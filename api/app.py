@@ -15,6 +15,7 @@ from prometheus_fastapi_instrumentator import Instrumentator
 from temporalio.client import Client
 
 from api import errors, openapi, routes
+from api.metrics import Connections
 from api.middleware import BodyLimit, RequestContext, valid_correlation_id
 from api.services import Services
 from api.tokens import TokenVerifier
@@ -77,6 +78,7 @@ def _add_middleware(app: FastAPI, origins: Sequence[str]) -> None:
     registry = CollectorRegistry()
     for collector in (ProcessCollector, PlatformCollector, GCCollector):
         collector(registry=registry)
+    registry.register(Connections(app))
     Instrumentator(registry=registry, excluded_handlers=["/metrics"]).instrument(app).expose(
         app, include_in_schema=False
     )

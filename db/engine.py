@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import (
     async_sessionmaker,
     create_async_engine,
 )
-from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
+from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection, QueuePool
 
 from domain.errors import Unavailable
 
@@ -42,6 +42,7 @@ class Database:
         self._reading = _pool(
             url, pool_size, overflow=0, isolation_level="AUTOCOMMIT", pool_reset_on_return=None
         )
+        self._most = 3 * pool_size
         self._sessions = async_sessionmaker(self.engine, expire_on_commit=False)
         self._readers = async_sessionmaker(self._reading, expire_on_commit=False)
 
@@ -65,6 +66,12 @@ class Database:
         with _refused_as_unavailable():
             async with self._readers() as session:
                 yield session
+
+    @property
+    def connections(self) -> tuple[int, int]:
+        """How many connections of this process are in use, and how many there may be; beyond that callers wait."""
+        pools = (self.engine.pool, self._reading.pool)
+        return sum(each.checkedout() for each in pools if isinstance(each, QueuePool)), self._most
 
     async def ping(self) -> None:
         """Raises Unavailable unless the database answers."""

@@ -114,6 +114,8 @@ class Settings(BaseSettings):
     Stripe: https://docs.stripe.com/rate-limits"""
 
     worker_metrics_port: Port = 9464
+    gauges_every_seconds: Annotated[int, Field(ge=1, le=3_600)] = 30
+    """How often a worker counts from the rows what operators watch."""
     log_level: str = "INFO"
     request_timeout_seconds: Annotated[int, Field(ge=1, le=60)] = 10
     """How long the API waits for Temporal before it answers 503 with Retry-After."""

@@ -94,6 +94,14 @@ def recurring(settings: Settings) -> tuple[Recurring, ...]:
     return (*_about_money(settings), *_upkeep(settings))
 
 
+def schedules(settings: Settings) -> list[tuple[str, int]]:
+    """Id and period in seconds of every schedule."""
+    return [
+        (intake_schedule(settings.temporal_task_queue), _MINUTE_SECONDS),
+        *((each.schedule_id, each.every_seconds) for each in recurring(settings)),
+    ]
+
+
 def _about_money(settings: Settings) -> tuple[Recurring, ...]:
     queue = settings.temporal_task_queue
     return (
