@@ -1,8 +1,11 @@
 # Baigong 百工. `make` alone lists what there is.
 .DEFAULT_GOAL := help
-.PHONY: help up demo test lint bench chaos lock token status reset clean venv venv-dev
+.PHONY: help up demo test lint bench chaos lock token status reset clean venv venv-dev backup restore
 
 PYTHON := .venv/bin/python
+
+# Where `make backup` writes and `make restore` reads.
+FILE ?= baigong.tar.gz
 
 # USER is in every shell's environment; only `make token USER=…` means a demo user.
 TOKEN_USER = $(if $(findstring command line,$(origin USER)),"$$USER",alice)
@@ -46,6 +49,12 @@ LOCK := .venv/bin/uv pip compile -q --universal --python-version 3.11 --generate
 lock: venv-dev ## bring the lock files up to date with pyproject.toml: hashes, no addresses
 	@$(LOCK) -o requirements.lock
 	@$(LOCK) --group dev -c requirements.lock -o requirements-dev.lock
+
+backup: venv ## copy everything the stopped platform has stored: make backup FILE=baigong.tar.gz
+	@exec $(PYTHON) -m deploy.local backup -- "$(FILE)"
+
+restore: venv ## put such a copy back where nothing is stored: make restore FILE=baigong.tar.gz
+	@exec $(PYTHON) -m deploy.local restore -- "$(FILE)"
 
 reset: venv ## delete everything the local platform has stored
 	@exec $(PYTHON) -m deploy.local reset

@@ -6,12 +6,14 @@ import asyncio
 import shutil
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
+from deploy.local import backup as backups
 from deploy.local.checks import locked_data_folder, running_pid
 from deploy.local.console import screen
 from deploy.local.errors import LocalError, PartFailed
@@ -47,6 +49,18 @@ def reset(
 ) -> None:
     """Delete everything the local platform has stored; it must be stopped."""
     _in_one_line(lambda: _reset(yes))
+
+
+@app.command()
+def backup(file: Annotated[Path, typer.Argument(help="The file to write.")]) -> None:
+    """Copy everything the local platform has stored into one file; it must be stopped."""
+    _in_one_line(lambda: backups.backup(backups.embedded_postgres(local_profile()), file))
+
+
+@app.command()
+def restore(file: Annotated[Path, typer.Argument(help="What `backup` has written.")]) -> None:
+    """Put a backup back where nothing is stored."""
+    _in_one_line(lambda: backups.restore(backups.embedded_postgres(local_profile()), file))
 
 
 async def _status() -> None:
