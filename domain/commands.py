@@ -58,18 +58,12 @@ OPEN = frozenset({CommandState.PROPOSED, CommandState.APPROVED})
 """States in which a command can still be decided."""
 ENDED = frozenset({CommandState.EXECUTED, CommandState.REJECTED, CommandState.LAPSED})
 COMMAND_MOVES: Mapping[CommandState, frozenset[CommandState]] = {
-    CommandState.PROPOSED: frozenset({CommandState.APPROVED, CommandState.EXECUTING, *ENDED}),
-    # Shown anew, it has to be approved anew.
-    CommandState.APPROVED: frozenset({CommandState.PROPOSED, CommandState.EXECUTING, *ENDED}),
-    # A path's own story may refuse it: the command stands as before.
-    CommandState.EXECUTING: frozenset(
-        {CommandState.EXECUTED, CommandState.PROPOSED, CommandState.APPROVED}
-    ),
-    CommandState.EXECUTED: frozenset(),
-    CommandState.REJECTED: frozenset(),
-    CommandState.LAPSED: frozenset(),
+    CommandState.PROPOSED: ENDED | {CommandState.APPROVED, CommandState.EXECUTING},
+    CommandState.APPROVED: ENDED | {CommandState.PROPOSED, CommandState.EXECUTING},
+    CommandState.EXECUTING: OPEN | {CommandState.EXECUTED},
+    **{each: frozenset() for each in ENDED},
 }
-"""The whole state machine of a command."""
+"""The whole state machine. Shown anew it has to be approved anew; what a path refuses stands as before."""
 
 
 class ItemState(StrEnum):

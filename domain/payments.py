@@ -131,9 +131,9 @@ PAYOUT_MOVES: Mapping[PayoutState, frozenset[PayoutState]] = {
     PayoutState.HELD: frozenset({PayoutState.REQUESTED, PayoutState.CANCELLED}),
     PayoutState.REQUESTED: _ANSWERED | {PayoutState.SUBMITTED},
     PayoutState.SUBMITTED: _ANSWERED,
-    PayoutState.AWAITING_PAYEE: _ANSWERED,
+    PayoutState.AWAITING_PAYEE: _ANSWERED - {PayoutState.AWAITING_PAYEE},
     # A company may ask the payee to confirm only after it has begun.
-    PayoutState.IN_TRANSIT: _ANSWERED,
+    PayoutState.IN_TRANSIT: _ANSWERED - {PayoutState.IN_TRANSIT},
     # What fails after it was paid has come back: the same as returned.
     PayoutState.PAID: frozenset({PayoutState.RETURNED, PayoutState.FAILED}),
     PayoutState.FAILED: frozenset(),

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
-from deploy import docs
 from deploy.local.profile import PROJECT
 
 CODE = (
@@ -24,7 +20,6 @@ CODE = (
     "worker",
     "workflows",
 )
-_LINK = re.compile(r"\]\((?!https?://|#)([^)#]+)")
 
 
 def python_files(*folders: str) -> Iterator[Path]:
@@ -83,21 +78,3 @@ def test_no_floats_near_money() -> None:
         or (isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div))
     ]
     assert floats == []
-
-
-@pytest.mark.parametrize("name", docs.PAGES)
-def test_generated_docs_are_up_to_date(name: str) -> None:
-    page = (docs.DOCS / name).read_text(encoding="utf-8")
-    assert page == docs.with_section(page, docs.PAGES[name]())
-
-
-@pytest.mark.parametrize(
-    "page", [PROJECT / "README.md", *sorted((PROJECT / "docs").rglob("*.md"))], ids=lambda p: p.name
-)
-def test_links_lead_somewhere(page: Path) -> None:
-    broken = [
-        link
-        for link in _LINK.findall(page.read_text(encoding="utf-8"))
-        if not (page.parent / link).exists()
-    ]
-    assert broken == []
