@@ -77,8 +77,8 @@ def test_endpoints_exist(page: Path, operations: set[tuple[str, str]]) -> None:
 
 
 def _known(method: str, path: str, operations: set[tuple[str, str]]) -> bool:
-    """A part in braces or with a variable of a shell stands for any id."""
-    plain = re.sub(r"\{[^}]*\}|\$\w+", "{}", path)
+    """A part in braces, a variable of a shell and a number stand for any id."""
+    plain = re.sub(r"\{[^}]*\}|\$\w+|(?<=/)\d+(?=/|$)", "{}", path)
     return (method, plain) in operations
 
 

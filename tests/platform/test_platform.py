@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -23,7 +24,6 @@ pytestmark = pytest.mark.xdist_group("platform")
 """One worker starts the platform for all of them."""
 
 CHROMIUM = shutil.which("chromium")
-_TOUR = re.compile(r"^```sh tour\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 QUIET = [
     "--no-sandbox",
     "--disable-gpu",
@@ -35,13 +35,26 @@ QUIET = [
 ]
 
 
-def test_the_tour_in_the_readme_runs(platform: RunningPlatform) -> None:
-    blocks = _TOUR.findall((PROJECT / "README.md").read_text(encoding="utf-8"))
+def test_the_tour_of_the_readme_and_the_api_guide_run(platform: RunningPlatform) -> None:
+    """Every block that is marked so, as a person would paste it; both at the same time."""
+    with ThreadPoolExecutor() as pool:
+        tour = pool.submit(_runs, platform, PROJECT / "README.md", "sh tour")
+        guide = pool.submit(_runs, platform, PROJECT / "docs" / "api.md", "sh api")
+    assert '"phase":"completed"' in tour.result()
+    for path in "sal rtn dsp ten bal mtc cmp ink prd lot".split():
+        assert f'"{path}_' in guide.result(), f"no example of {path}"
+
+
+def _runs(platform: RunningPlatform, page: Path, mark: str) -> str:
+    """What the blocks of a page print; they must succeed."""
+    blocks = re.findall(
+        rf"^```{mark}\n(.*?)^```$", page.read_text("utf-8"), re.DOTALL | re.MULTILINE
+    )
     assert len(blocks) >= 6
     where = f"API={platform.url('API')} SANDBOX={platform.url('SANDBOX')}\n"
-    tour = platform.run("bash", "-euo", "pipefail", "-s", text=where + "".join(blocks))
-    assert tour.returncode == 0, tour.stdout + tour.stderr
-    assert '"phase":"completed"' in tour.stdout
+    done = platform.run("bash", "-euo", "pipefail", "-s", text=where + "".join(blocks))
+    assert done.returncode == 0, done.stdout[-2_000:] + done.stderr[-2_000:]
+    return done.stdout
 
 
 def test_the_demo_says_when_nothing_runs(platform: RunningPlatform) -> None:
