@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel
 
+from deploy import docs_timers
 from domain import (
     ballot,
     campaign,
@@ -285,6 +286,18 @@ PAGES: dict[str, Callable[[], str]] = {
     "accounts.md": accounts_section,
 }
 """Name of the page -> its diagrams and windows."""
+TIMERS = {
+    "sale.md": ("sale",),
+    "order.md": ("order",),
+    "contest.md": ("contest_deadlines",),
+    "ballot.md": ("ballot",),
+    "tender.md": ("tender_deadlines",),
+    "campaign.md": ("campaign_deadlines", "campaign_delivery"),
+    "match_call.md": ("match_call_deadlines",),
+    "in_kind.md": ("in_kind_deadlines",),
+    "production.md": ("production_deadlines", "lot_deadlines"),
+}
+"""Name of the page -> modules of domain/ that make the deadlines of its path."""
 TESTS = {
     "sale.md": "stories/test_sale*.py unit/test_sale*.py",
     "order.md": "stories/test_orders*.py",
@@ -357,7 +370,8 @@ def _first_words(file: Path) -> str:
 
 def page(name: str, text: str) -> str:
     """The document with both of its generated parts as they should be."""
-    text = _with_part(text, BEGIN, PAGES[name]())
+    timers = docs_timers.table(TIMERS[name]) if name in TIMERS else ""
+    text = _with_part(text, BEGIN, PAGES[name]() + timers)
     return _with_part(text, BEGIN_TESTS, tests_of(name))
 
 
