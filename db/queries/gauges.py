@@ -110,11 +110,12 @@ GAUGES = (
     ),
     Gauge(
         "baigong_chargebacks_unanswered",
-        "Chargebacks without evidence whose time to hand it in is over in less than a day",
+        "Chargebacks without evidence, with less than a day left to hand it in",
         (),
         """
         SELECT count(*) FROM chargebacks
-        WHERE status = 'open' AND accepted_at IS NULL AND due_by < now() + interval '1 day'
+        WHERE status = 'open' AND accepted_at IS NULL
+            AND due_by BETWEEN now() AND now() + interval '1 day'
         """,
     ),
     Gauge(

@@ -291,7 +291,8 @@ ROWS = {
         "INSERT INTO chargebacks (id, payment_id, path_id, payer_id, provider, reference, amount, fee, currency,"
         " status, due_by, opened_at)"
         " VALUES ('b1', 'y', 'p', 'u', 'sandbox', 'r1', 1, 0, 'CNY', 'open', now() + interval '1 hour', now()),"
-        " ('b2', 'y', 'p', 'u', 'sandbox', 'r2', 1, 0, 'CNY', 'open', now() + interval '9 days', now())",
+        " ('b2', 'y', 'p', 'u', 'sandbox', 'r2', 1, 0, 'CNY', 'open', now() + interval '9 days', now()),"
+        " ('b3', 'y', 'p', 'u', 'sandbox', 'r3', 1, 0, 'CNY', 'open', now() - interval '1 hour', now())",
         {},
         1,
         "UPDATE chargebacks SET status = 'under_review'",

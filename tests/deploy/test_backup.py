@@ -11,9 +11,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from deploy.local.backup import backup, restore
+from deploy.local.backup import backup, embedded_postgres, restore
 from deploy.local.errors import LocalError
 from deploy.local.postgres import PostgresServer
+from deploy.local.profile import local_profile
 from deploy.local.temporal import TemporalServer
 from domain.sale import Phase
 from domain.sale_messages import SaleAct
@@ -136,3 +137,13 @@ def test_what_is_no_backup_changes_nothing(tmp_path: Path) -> None:
         restore(postgres, tmp_path / "other.tar.gz")
     assert not postgres.placement.cluster.exists()
     assert {each.name for each in postgres.data_dir.iterdir()} == {"lock", "logs"}
+
+
+def test_servers_of_ones_own_are_copied_where_they_run(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("BAIGONG_DATA_DIR", str(tmp_path))
+    assert embedded_postgres(local_profile()).data_dir == tmp_path
+    monkeypatch.setenv("BAIGONG_TEMPORAL_ADDRESS", "127.0.0.1:1")
+    with pytest.raises(LocalError, match=r"docs/backup\.md"):
+        embedded_postgres(local_profile())
