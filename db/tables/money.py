@@ -76,6 +76,11 @@ class Refund(Base):
         Index("ix_refunds_pledge_id", "pledge_id", postgresql_where=text("pledge_id IS NOT NULL")),
         Index("ix_refunds_cause_id", "cause_id", postgresql_where=text("cause_id IS NOT NULL")),
         CheckConstraint(one_of("cause", RefundCause), name="cause"),
+        Index(
+            "ix_refunds_open",
+            "created_at",
+            postgresql_where=text("status IN ('requested', 'pending')"),
+        ),
     )
 
     id: Mapped[str] = mapped_column(primary_key=True)
@@ -147,6 +152,13 @@ class Payout(Base):
         CheckConstraint(CURRENCY_CODE, name="currency_code"),
         UniqueConstraint("provider", "reference"),
         Index(None, "user_id", "id"),
+        Index(
+            "ix_payouts_open",
+            "created_at",
+            postgresql_where=text(
+                "status IN ('held', 'requested', 'submitted', 'awaiting_payee', 'in_transit')"
+            ),
+        ),
     )
 
     id: Mapped[str] = mapped_column(primary_key=True)
