@@ -6,8 +6,8 @@ import argparse
 import asyncio
 import json
 import shutil
-import sys
 import time
+import traceback
 from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
@@ -24,6 +24,7 @@ from tests.servers import data_folder
 RESULT = Path("test-artifacts/chaos.json")
 LOGS = Path("test-artifacts/chaos-logs")
 _SHOWN = 20
+_INTERRUPTED = 130
 
 
 def main() -> int:
@@ -134,7 +135,16 @@ def _list(counted: Counter[str]) -> str:
     return ", ".join(f"{name} {number}" for name, number in sorted(counted.items()))
 
 
+def _ended() -> int:
+    """The exit code, whatever happened: everything is stopped and removed by then, only people still wait for answers."""
+    try:
+        return main()
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    except Exception:
+        traceback.print_exc()
+        return 1
+
+
 if __name__ == "__main__":
-    code = main()
-    sys.stdout.flush()
-    leave(code)
+    leave(_ended())

@@ -8,6 +8,7 @@ import signal
 import sys
 from collections import Counter
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -77,10 +78,10 @@ def environment(data_dir: Path, folder: Path) -> dict[str, str]:
 
 
 class QuietScreen:
-    """Keeps what is said, for the report of a run that fails."""
+    """Writes down beside the other logs who started, ended and came back when."""
 
-    def __init__(self) -> None:
-        self.lines: list[str] = []
+    def __init__(self, log: Path) -> None:
+        self._log = log
 
     def __enter__(self) -> Self:
         return self
@@ -94,10 +95,11 @@ class QuietScreen:
         return None
 
     def part(self, title: str, state: State) -> None:
-        self.lines.append(f"{title}: {state.value}")
+        self.say(f"{title}: {state.value}")
 
     def say(self, line: str) -> None:
-        self.lines.append(line)
+        with self._log.open("a", encoding="utf-8") as log:
+            log.write(f"{datetime.now(UTC).isoformat(timespec='milliseconds')} {line}\n")
 
     def settle(self) -> None:
         return None
@@ -113,9 +115,9 @@ class Rig:
             del os.environ[name]
         os.environ.update(environment(data_dir, folder))
         self.profile: Profile = local_profile()
-        self.screen = QuietScreen()
+        self._screen = QuietScreen(self.profile.logs / "supervisor.log")
         parts = [self._killable(part) for part in local_parts(self.profile)]
-        self.supervisor = Supervisor(parts, self.screen, _PATIENCE)
+        self.supervisor = Supervisor(parts, self._screen, _PATIENCE)
         self.killed: Counter[tuple[Process, str]] = Counter()
         """By process, and by point or "at random"."""
         self.ended_by_themselves: list[str] = []
@@ -134,6 +136,7 @@ class Rig:
 
     def strike(self, kill: Kill) -> None:
         """Kills the process now, or arms its point."""
+        self._screen.say(f"{kill.process} is to die {kill.point or 'at once'}")
         if kill.point is None:
             self._kill(kill.process)
             self.killed[kill.process, "at random"] += 1
