@@ -72,6 +72,12 @@ NOTE: Options = {
 }
 """A row that records a status and moves no money, as a local activity: the cheapest step of stories of which there are many."""
 
+STATUS: Options = {
+    "start_to_close_timeout": timedelta(seconds=3),
+    "retry_policy": RetryPolicy(initial_interval=timedelta(milliseconds=100), maximum_attempts=2),
+}
+"""One transaction that moves no money, as a local activity; twice within a workflow task, then as a normal activity."""
+
 PREVIEW: Options = {
     "start_to_close_timeout": timedelta(seconds=10),
     "retry_policy": RetryPolicy(maximum_attempts=2),

@@ -7,28 +7,28 @@ from datetime import datetime, timedelta
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 from temporalio import activity
+from temporalio.client import Client
+from temporalio.service import RPCError
 
 from activities.funding import HOOKS, recalled, recalled_expiry
 from activities.transitions import lock_path
 from db import inbox
 from db.engine import Database
-from db.tables import Payment, PaymentPart
+from db.tables import Path, Payment, PaymentPart
 from domain import postings
-from domain.errors import NotFound
-from domain.model import Message
+from domain.errors import NotFound, Unavailable
 from domain.payments import (
     FollowPayment,
     FundingResult,
+    PaymentNews,
     PaymentOutcome,
     PaymentState,
-    PresentedPayment,
     Purpose,
     filled_account,
 )
 from domain.postings import JournalEntry
 from ledger import journal
 from providers.base import (
-    PaymentRequest,
     PaymentStatus,
     ProviderPayment,
     ProviderUnavailable,
@@ -36,52 +36,16 @@ from providers.base import (
     require_same,
 )
 from providers.registry import ProviderRegistry
-
-
-class PresentPayment(Message):
-    """Ask the provider for a page on which the payer can pay."""
-
-    payment_id: str
-    description: str
-    return_url: str
+from runtime.temporal import Tell, send
 
 
 class Payments:
     """Activities of payments."""
 
-    def __init__(self, database: Database, providers: ProviderRegistry) -> None:
+    def __init__(self, database: Database, providers: ProviderRegistry, temporal: Client) -> None:
         self.database = database
         self.providers = providers
-
-    @activity.defn(name="present_payment")
-    async def present(self, request: PresentPayment) -> PresentedPayment:
-        """Creates the payment at the provider, once, whatever answers were lost."""
-        payment = await self._payment(request.payment_id)
-        if payment.checkout_url is not None:
-            return PresentedPayment(payment_id=payment.id, checkout_url=payment.checkout_url)
-        provider = self.providers.get(payment.provider)
-        theirs = None
-        if activity.info().attempt > 1:
-            theirs = await provider.find_payment(payment.operation_id)
-        if theirs is None:
-            theirs = await provider.create_payment(
-                PaymentRequest(
-                    operation_id=payment.operation_id,
-                    subject=payment.id,
-                    amount=payment.amount,
-                    currency=payment.currency,
-                    description=request.description,
-                    return_url=request.return_url,
-                )
-            )
-        require_same(payment.id, payment.amount, payment.currency, theirs)
-        async with self.database.transaction() as session:
-            row = await _locked(session, payment.id)
-            row.reference = theirs.reference
-            row.checkout_url = theirs.checkout_url
-            if row.status == PaymentState.REQUESTED:
-                row.status = PaymentState.OPEN
-        return PresentedPayment(payment_id=payment.id, checkout_url=theirs.checkout_url)
+        self.temporal = temporal
 
     @activity.defn(name="follow_payment")
     async def follow(self, request: FollowPayment) -> PaymentOutcome:
@@ -91,18 +55,30 @@ class Payments:
             seen = await inbox.newest(session, payment.id)
         theirs = await self._read(payment, close=request.close)
         async with self.database.transaction() as session:
-            outcome = await self._post(session, payment, theirs, request)
+            path = await lock_path(session, payment.path_id)
+            story = path.workflow_id
+            outcome = await self._post(session, path, payment, theirs, request)
             await inbox.consume(session, payment.id, up_to=seen)
+        if request.tell and outcome.result is not FundingResult.WAITING:
+            await self._tell(story, PaymentNews(payment_id=payment.id, outcome=outcome))
         return outcome
+
+    async def _tell(self, story: str, news: PaymentNews) -> None:
+        """The story of the path hears what became of its payment; one that has ended need not."""
+        told = Tell(workflow_id=story, signal="payment_ended", fact=news)
+        try:
+            await send(self.temporal, activity.info().task_queue, told)
+        except RPCError as down:
+            raise Unavailable("the path cannot be told of its payment yet") from down
 
     async def _post(
         self,
         session: AsyncSession,
+        path: Path,
         payment: Payment,
         theirs: ProviderPayment | None,
         request: FollowPayment,
     ) -> PaymentOutcome:
-        path = await lock_path(session, payment.path_id)
         row = await _locked(session, payment.id)
         outcome = PaymentOutcome(result=FundingResult.WAITING, at=request.at)
         if (

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -9,18 +11,31 @@ from temporalio import activity
 from temporalio.client import Client
 
 from activities import settlement, stock
+from activities.collecting import Collecting
 from activities.gathering import gather_payouts
 from activities.transitions import advance, close_when_empty, happened, lock_path, timers
 from db import inbox, parcels, sale_rows
 from db.engine import Database
-from db.tables import Chargeback, Path, Payment, Sale
+from db.tables import Chargeback, Path, PathEvent, Payment, Sale
+from domain.cases import PaymentCase
 from domain.chargebacks import UNDECIDED
 from domain.errors import InvalidInput, NotFound, OutOfStock, PathNotEmpty, WrongPhase
 from domain.ids import step_key
 from domain.money import format_money
+from domain.path import Collection
 from domain.payments import PaymentState
-from domain.sale import FINAL, Event, Phase, SaleTerms, agree, deadlines, due_at, next_phase
-from domain.sale_messages import OpenSale, SaleStep, SaleStepDone
+from domain.sale import (
+    FINAL,
+    Event,
+    Phase,
+    SaleTerms,
+    agree,
+    deadlines,
+    due_at,
+    next_phase,
+    payment_due_at,
+)
+from domain.sale_messages import OpenedSale, OpenSale, SaleStep, SaleStepDone
 from domain.sale_money import in_escrow
 
 _TAKES_ON = frozenset({Event.ACCEPTED, Event.SHIPPED, Event.HANDED_OVER})
@@ -28,16 +43,35 @@ _TAKES_ON = frozenset({Event.ACCEPTED, Event.SHIPPED, Event.HANDED_OVER})
 
 
 class Sales:
-    """Activities of the sale. `payout_at_once`: released money may leave without a waiting time."""
+    """Activities of the sale. `payout_at_once`: released money may leave without a waiting time.
 
-    def __init__(self, database: Database, temporal: Client, *, payout_at_once: bool) -> None:
+    Without `collecting` only `move` can be used.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        temporal: Client,
+        collecting: Collecting | None = None,
+        *,
+        payout_at_once: bool,
+    ) -> None:
         self.database = database
         self.temporal = temporal
+        self.collecting = collecting
         self.payout_at_once = payout_at_once
 
     @activity.defn(name="open_sale")
-    async def open(self, request: OpenSale) -> SaleTerms:
-        """Reserves the pieces and freezes the terms, or refuses with the reason."""
+    async def open(self, request: OpenSale) -> OpenedSale:
+        """Reserves the pieces, freezes the terms and asks for the payment, or refuses with the reason."""
+        terms = await self._reserve(request)
+        order = request.start.order
+        if order is None or self.collecting is None:
+            return OpenedSale(terms=terms)
+        asked = sale_payment(terms, order.return_url, request.at)
+        return OpenedSale(terms=terms, collection=await self.collecting.collect(asked))
+
+    async def _reserve(self, request: OpenSale) -> SaleTerms:
         order = request.start.order
         key = step_key(request.workflow_id, Event.PLACED)
         async with self.database.transaction() as session:
@@ -45,8 +79,7 @@ class Sales:
                 return await terms_of(session, request.start.sale_id)
             listed = await stock.lock_listings(session, [i.listing_id for i in order.items])
             terms = agree(order, listed, request.at)
-            due = due_at(terms, Phase.PENDING_PAYMENT, request.at)
-            assert due is not None
+            due = payment_due_at(terms, request.at)
             path = Path(
                 id=order.sale_id,
                 kind="sale",
@@ -104,6 +137,8 @@ class Sales:
             before = await happened(session, step.key)
             if before is not None:
                 return SaleStepDone.model_validate(before.data)
+            if step.phase_known not in (None, path.phase):
+                return await _standing(session, path)
             if step.event is Event.LOST and (heard := await _heard_since(sale, step, terms)):
                 return heard
             done = await self._apply(session, path, sale, terms, step)
@@ -159,6 +194,31 @@ class Sales:
             await close_when_empty(session, path, step.at)
         return done
 
+    @activity.defn(name="look_up_sale")
+    async def look_up(self, sale_id: str) -> SaleStepDone:
+        """Where the sale stands in the books. Raises NotFound."""
+        async with self.database.transaction() as session:
+            return await _standing(session, await lock_path(session, sale_id))
+
+
+def sale_payment(terms: SaleTerms, return_url: str, placed_at: datetime) -> Collection:
+    """What the buyer is asked to pay for an order placed at this moment."""
+    return Collection(
+        case=PaymentCase(
+            payment_id=terms.payment_id,
+            path_id=terms.sale_id,
+            payer_id=terms.buyer_id,
+            amount=terms.total,
+            currency=terms.currency,
+            expires_at=payment_due_at(terms, placed_at),
+            poll=terms.policy.poll,
+            silence_seconds=terms.policy.provider_silence_seconds,
+            refund_policy=terms.refund_policy,
+        ),
+        description=terms.title,
+        return_url=return_url,
+    )
+
 
 def narrate(terms: SaleTerms, step: SaleStep, moved: int) -> str:
     """The event in words, with the amount that moves, in minor units, where money does."""
@@ -188,6 +248,22 @@ async def _require_no_open_chargeback(session: AsyncSession, sale_id: str) -> No
     )
     if found is not None:
         raise PathNotEmpty(f"the buyer's bank has money of {sale_id} for the moment")
+
+
+async def _standing(session: AsyncSession, path: Path) -> SaleStepDone:
+    """Where an earlier transition has left the sale: that of the newest event of its phase."""
+    entered = await session.scalar(
+        select(PathEvent)
+        .where(PathEvent.path_id == path.id, PathEvent.phase == path.phase)
+        .order_by(PathEvent.id.desc())
+        .limit(1)
+    )
+    due = next((each.due_at for each in timers(path) if not each.subject), None)
+    here = SaleStepDone(phase=Phase(path.phase), due_at=due, caught_up=True)
+    if entered is None or "refund_id" not in entered.data:
+        return here
+    refund = {name: entered.data.get(name) for name in ("refund_id", "refunded")}
+    return SaleStepDone.model_validate({**here.model_dump(), **refund})
 
 
 async def sale_of(session: AsyncSession, sale_id: str) -> Sale:

@@ -6,7 +6,11 @@ from typing import Annotated, Literal, TypeVar
 
 from fastapi import APIRouter, Path, Query, Response
 from temporalio.client import WithStartWorkflowOperation
-from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.common import (
+    SearchAttributePair,
+    WorkflowIDConflictPolicy,
+    WorkflowIDReusePolicy,
+)
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.workflow import UpdateMethodMultiParam
 
@@ -48,10 +52,11 @@ from domain.errors import (
 )
 from domain.ids import SaleId
 from domain.money import format_money
-from domain.sale import Phase, SaleOrder, SaleTerms, agree
+from domain.sale import Phase, SaleOrder, SaleTerms, agree, payment_due_at
 from domain.sale_messages import SaleAct, SaleStanding, SaleStart, Shipment
 from domain.text import as_markdown
 from domain.time import utc_now
+from runtime import search_attributes as attributes
 from runtime.temporal import start_attributes
 from workflows.names import sale_workflow_id
 from workflows.sale import Sale
@@ -309,10 +314,10 @@ async def _terms(services: Services, order: SaleOrder) -> SaleTerms:
 async def _start(services: Services, order: SaleOrder, terms: SaleTerms) -> None:
     """Starts the sale's workflow, or finds it started, and waits for its first answer."""
     amount = format_money(terms.total, terms.currency)
-    what = ", ".join(f"{line.quantity} x {line.title}" for line in terms.lines)[:120]
+    what, now = terms.title[:120], utc_now()
     start = WithStartWorkflowOperation(
         Sale.run,
-        SaleStart(sale_id=order.sale_id, order=order),
+        SaleStart(sale_id=order.sale_id, order=order, placed_at=now),
         id=sale_workflow_id(order.sale_id),
         task_queue=services.settings.temporal_task_queue,
         id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
@@ -322,7 +327,13 @@ async def _start(services: Services, order: SaleOrder, terms: SaleTerms) -> None
             f"Sale of **{as_markdown(what)}** for **{amount}**, held in escrow until the buyer has it.\n\n"
             f"- Buyer: {terms.buyer_id}\n- Seller: {terms.seller_id}\n- Delivery: {terms.delivery}"
         ),
-        search_attributes=start_attributes("sale", terms.buyer_id, terms.currency),
+        search_attributes=start_attributes(
+            "sale",
+            terms.buyer_id,
+            terms.currency,
+            SearchAttributePair(attributes.PHASE, Phase.PENDING_PAYMENT),
+            SearchAttributePair(attributes.DEADLINE, payment_due_at(terms, now)),
+        ),
     )
     try:
         async with answered_within(services.settings.request_timeout_seconds):

@@ -27,6 +27,10 @@ class Collection(Message):
     description: str
     """What the payer reads on the provider's page."""
     return_url: str
+    asked: bool = False
+    """The provider was asked for the page before; its answer may have been lost."""
+    presented: bool = False
+    """The page is there, and the payment is followed."""
 
 
 class Standing(Message):

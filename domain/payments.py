@@ -159,6 +159,8 @@ class FollowPayment(Message):
     """Close it at the provider if it is still unpaid."""
     withdrawn: Withdrawal | None = None
     """Somebody has called it off; money that comes all the same goes back."""
+    tell: bool = False
+    """Tell the path's story what became of the payment; it waits for that only once."""
 
 
 def filled_account(purpose: Purpose, path_id: str, payer_id: str) -> Account:
@@ -190,6 +192,13 @@ class PaymentOutcome(Message):
     refund_id: str | None = None
     standing: Standing | None = None
     """Where the path stands after it, for paths with several payments."""
+
+
+class PaymentNews(Message):
+    """What a payment tells the story of its path when it has ended."""
+
+    payment_id: str
+    outcome: PaymentOutcome
 
 
 class PresentedPayment(Message):

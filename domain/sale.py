@@ -197,6 +197,11 @@ class SaleTerms(Message):
         return sum(line.total for line in self.lines)
 
     @property
+    def title(self) -> str:
+        """What was ordered, in a few words."""
+        return ", ".join(f"{line.quantity} x {line.title}" for line in self.lines)[:200]
+
+    @property
     def shares(self) -> tuple[Share, ...]:
         """Who gets what at release: seller, commission, royalty pots."""
         royalties: dict[str, int] = {}
@@ -459,12 +464,17 @@ def deadlines(
     return (receipt,) if receipt else ()
 
 
+def payment_due_at(terms: SaleTerms, placed_at: datetime) -> datetime:
+    """Until when an order placed at this moment can be paid."""
+    return placed_at + timedelta(seconds=terms.policy.payment_seconds)
+
+
 def due_at(terms: SaleTerms, phase: Phase, entered_at: datetime) -> datetime | None:
     """When the timer of a phase entered at this moment fires; None for phases that have no timer of their own."""
     policy = terms.policy
     match phase:
         case Phase.PENDING_PAYMENT:
-            return entered_at + timedelta(seconds=policy.payment_seconds)
+            return payment_due_at(terms, entered_at)
         case Phase.PAID:
             return entered_at + timedelta(seconds=policy.accept_seconds)
         case Phase.ACCEPTED:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from domain.model import Instant, Message
-from domain.sale import Event, Phase, SaleOrder
+from domain.path import Collection
+from domain.sale import Event, Phase, SaleOrder, SaleTerms
 
 
 class SaleAct(Message):
@@ -37,6 +38,8 @@ class SaleStart(Message):
 
     sale_id: str
     order: SaleOrder | None = None
+    placed_at: Instant | None = None
+    """When the order was placed; None without an order."""
     paid_late_at: Instant | None = None
 
 
@@ -48,6 +51,13 @@ class OpenSale(Message):
     at: Instant
 
 
+class OpenedSale(Message):
+    """The pieces are set aside. `collection`: the payment that was asked for; None when the sale is paid already."""
+
+    terms: SaleTerms
+    collection: Collection | None = None
+
+
 class SaleStep(Message):
     """Ask the database to take a sale through one transition. `key` makes it happen once."""
 
@@ -57,12 +67,16 @@ class SaleStep(Message):
     act: SaleAct
     at: Instant
     shipment: Shipment | None = None
+    phase_known: Phase | None = None
+    """Where the story believes the sale to be. When the books stand elsewhere nothing is done but to say so."""
 
 
 class SaleStepDone(Message):
     """The transition is committed."""
 
     phase: Phase
+    caught_up: bool = False
+    """Nothing was done: the sale stands here since an earlier transition whose answer was lost."""
     due_at: Instant | None = None
     refund_id: str | None = None
     refunded: int | None = None

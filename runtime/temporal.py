@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
+from typing import Any
 
 from pydantic import SerializeAsAny
 from temporalio import activity, worker
@@ -17,7 +19,11 @@ from temporalio.common import (
 )
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.converter import DefaultFailureConverter, PayloadConverter
-from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
+from temporalio.exceptions import (
+    ApplicationError,
+    ApplicationErrorCategory,
+    WorkflowAlreadyStartedError,
+)
 from temporalio.runtime import Runtime
 from temporalio.service import RPCError, RPCStatusCode
 
@@ -123,13 +129,16 @@ class Start(Message):
     currency: str
 
 
-def start_attributes(path: str, initiator: str, currency: str) -> TypedSearchAttributes:
-    """The search attributes every path and its helpers carry from the start."""
+def start_attributes(
+    path: str, initiator: str, currency: str, *further: SearchAttributePair[Any]
+) -> TypedSearchAttributes:
+    """The search attributes every path and its helpers carry from the start; what is told then is no event later."""
     return TypedSearchAttributes(
         [
             SearchAttributePair(attributes.PATH, path),
             SearchAttributePair(attributes.INITIATOR, initiator),
             SearchAttributePair(attributes.CURRENCY, currency),
+            *further,
         ]
     )
 
@@ -150,6 +159,24 @@ async def wake(client: Client, task_queue: str, start: Start, case: Message) -> 
         static_summary=start.summary,
         search_attributes=start_attributes(start.path, start.initiator, start.currency),
     )
+
+
+async def begin(client: Client, task_queue: str, start: Start, case: Message) -> None:
+    """Starts a following workflow, once in its life: one that runs or has ended stays as it is.
+
+    Raises temporalio.service.RPCError when Temporal cannot be reached.
+    """
+    with suppress(WorkflowAlreadyStartedError):
+        await client.start_workflow(
+            start.workflow,
+            case,
+            id=start.workflow_id,
+            task_queue=task_queue,
+            id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+            static_summary=start.summary,
+            search_attributes=start_attributes(start.path, start.initiator, start.currency),
+        )
 
 
 class Wake(Message):

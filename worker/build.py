@@ -16,6 +16,7 @@ from activities.ballots import Ballots
 from activities.campaigns import Campaigns
 from activities.chargebacks import Chargebacks
 from activities.claims import Claims
+from activities.collecting import Collecting
 from activities.command_steps import Commands
 from activities.contests import Contests
 from activities.disputes import Disputes
@@ -158,9 +159,11 @@ def activities(
     providers: ProviderRegistry,
 ) -> _Activities:
     """All activities, bound to what they need."""
+    collecting = Collecting(database, providers, temporal)
     return [
-        *_of_paths(settings, database, temporal),
-        *_of_money(settings, database, providers),
+        *_of_paths(settings, database, temporal, collecting),
+        *_of_money(settings, database, providers, temporal),
+        collecting.present,
         *_of_holds(settings, database, temporal, providers),
         *_of_pledges(settings, database, temporal, providers),
         *_of_operators(database, temporal),
@@ -168,9 +171,11 @@ def activities(
     ]
 
 
-def _of_paths(settings: Settings, database: Database, temporal: Client) -> _Activities:
+def _of_paths(
+    settings: Settings, database: Database, temporal: Client, collecting: Collecting
+) -> _Activities:
     at_once = settings.payout_policy.availability_seconds == 0
-    sales = Sales(database, temporal, payout_at_once=at_once)
+    sales = Sales(database, temporal, collecting, payout_at_once=at_once)
     campaigns = Campaigns(
         database,
         temporal,
@@ -182,6 +187,7 @@ def _of_paths(settings: Settings, database: Database, temporal: Client) -> _Acti
     return [
         sales.open,
         sales.move,
+        sales.look_up,
         Orders(database).move,
         Returns(database, temporal, payout_at_once=at_once).move,
         Disputes(database, temporal, settings.operator_policy, payout_at_once=at_once).move,
@@ -200,12 +206,13 @@ def _of_paths(settings: Settings, database: Database, temporal: Client) -> _Acti
     ]
 
 
-def _of_money(settings: Settings, database: Database, providers: ProviderRegistry) -> _Activities:
-    payments = Payments(database, providers)
+def _of_money(
+    settings: Settings, database: Database, providers: ProviderRegistry, temporal: Client
+) -> _Activities:
+    payments = Payments(database, providers, temporal)
     payouts = Payouts(database, providers, settings.payout_policy)
     answers = Answers(database, providers, FileStore.of(settings))
     return [
-        payments.present,
         payments.follow,
         Refunds(database, providers).follow,
         payouts.reserve,

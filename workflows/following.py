@@ -6,18 +6,20 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError
 
 with workflow.unsafe.imports_passed_through():
+    from activities.options import MONEY, STATUS
     from domain.errors import Unavailable
     from domain.policy import Backoff
     from domain.text import as_markdown
     from runtime import search_attributes as attributes
 
 Result = TypeVar("Result")
+AskedT = TypeVar("AskedT")
 _OUT_OF_REACH = "ProviderUnavailable"
 """Type under which providers.base.ProviderUnavailable crosses; stories do not import providers."""
 
@@ -99,6 +101,56 @@ class Follower(Attended):
                 lambda: self.news, timeout=wait, timeout_summary=f"Look again: {waiting_for}"
             )
         self.news = False
+
+
+class Alarm:
+    """One timer for a deadline that mostly moves further away: set anew only when it would ring too late.
+
+    To let it ring in vain is seldom; to cancel it and set another at each step costs two events of history a step.
+    """
+
+    def __init__(self) -> None:
+        self._timer: asyncio.Task[None] | None = None
+        self._rings_at: datetime | None = None
+
+    async def reached(self, moment: datetime, over: Callable[[], bool], summary: str) -> bool:
+        """Waits: True when the moment has come, False as soon as it is over. `summary`: what operators read."""
+        while not over():
+            left = moment - workflow.now()
+            if left <= timedelta():
+                return True
+            timer = self._set(moment, left, summary)
+            await workflow.wait_condition(lambda timer=timer: over() or timer.done())  # type: ignore[misc]
+        return False
+
+    def _set(self, moment: datetime, left: timedelta, summary: str) -> asyncio.Task[None]:
+        timer = self._timer
+        if timer is not None and not timer.done():
+            if self._rings_at is not None and self._rings_at <= moment:
+                return timer
+            timer.cancel()
+        self._rings_at = moment
+        self._timer = asyncio.create_task(workflow.sleep(left, summary=summary))
+        return self._timer
+
+
+async def noted(
+    step: Callable[[Any, AskedT], Awaitable[Result]], asked: AskedT, summary: str
+) -> Result:
+    """A step that moves no money, as a local activity: within the workflow task that asks for it.
+
+    Whoever cannot do it at once leaves it to a normal activity, which is tried until it is done. The step must know
+    its own repetition. Raises ActivityError with what it refuses.
+    """
+    try:
+        done: Result = await workflow.execute_local_activity_method(
+            step, asked, summary=summary, **STATUS
+        )
+    except ActivityError as failed:
+        if isinstance(failed.cause, ApplicationError) and failed.cause.non_retryable:
+            raise
+        done = await workflow.execute_activity_method(step, asked, summary=summary, **MONEY)
+    return done
 
 
 async def uninterrupted(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 from temporalio import workflow
 from temporalio.common import SearchAttributeUpdate
@@ -48,6 +49,14 @@ def describe_sale(terms: SaleTerms, phase: Phase, due: datetime | None) -> str:
         for line in terms.lines
     ]
     return "\n".join(lines)
+
+
+def keep_attributes(updates: Sequence[SearchAttributeUpdate[Any]]) -> None:
+    """Tells Temporal what has changed; what it knows already would be an event for nothing."""
+    known = workflow.info().typed_search_attributes
+    changed = [each for each in updates if known.get(each.key) != each.value]
+    if changed:
+        workflow.upsert_search_attributes(changed)
 
 
 def sale_attributes(

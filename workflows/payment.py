@@ -35,14 +35,14 @@ class Payment(Follower):
         super().__init__(silence=case.silence)
         self.case = case
         self.withdrawn: Withdrawal | None = None
+        self.tells = not case.late
+        """Whether the path's story waits for this payment; one that is looked at later on does not."""
 
     @workflow.run
     async def run(self, case: PaymentCase) -> PaymentOutcome:
         outcome = await self.look() if case.late else await self.wait_for_payer()
         while self.news:
-            later = await self.look()
-            # What the first look did to the path is still news to whoever waits for this payment.
-            outcome = later.model_copy(update={"standing": later.standing or outcome.standing})
+            outcome = await self.look()
         if outcome.result is FundingResult.REVIVED:
             await uninterrupted(self.revive_path(outcome))
         if outcome.result is FundingResult.RETURNING:
@@ -73,6 +73,8 @@ class Payment(Follower):
         self.news = False
         outcome = await self.answer(self.follow, f"payment of {self.amount}", self.case.poll)
         self.end_of_wait()
+        if outcome.result is not FundingResult.WAITING:
+            self.tells = False
         return outcome
 
     def follow(self) -> Awaitable[PaymentOutcome]:
@@ -86,6 +88,7 @@ class Payment(Follower):
                 at=now,
                 close=closing,
                 withdrawn=self.withdrawn,
+                tell=self.tells,
             ),
             summary=f"{'Close' if closing else 'Look at'} the payment of {self.amount}",
             **PROVIDER,

@@ -8,24 +8,26 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError
 from temporalio.workflow import ParentClosePolicy
 
 with workflow.unsafe.imports_passed_through():
+    from activities.collecting import Collecting
     from activities.options import CATCH_UP, MONEY, PRESENT
-    from activities.payments import Payments, PresentPayment
     from activities.sales import Sales
-    from domain.cases import PaymentCase, RefundCase
+    from domain.cases import RefundCase
     from domain.errors import DomainError, ProviderUnreachable, Unavailable, WrongPhase
     from domain.ids import step_key
     from domain.money import format_money
     from domain.parcels import ParcelFact, ScanKind
-    from domain.payments import FundingResult, PaymentOutcome, Withdrawal
+    from domain.path import Collection
+    from domain.payments import FundingResult, PaymentNews, PaymentOutcome, Withdrawal
     from domain.sale import (
         FINAL,
+        TRANSITIONS,
         Delivery,
         Event,
         Phase,
@@ -44,9 +46,9 @@ with workflow.unsafe.imports_passed_through():
         Shipment,
     )
     from runtime.temporal import as_application_error, start_attributes
-    from workflows.following import Attended, in_words, reason_of, uninterrupted
+    from workflows.following import Alarm, Attended, in_words, noted, reason_of, uninterrupted
     from workflows.names import payment_workflow_id, refund_workflow_id
-    from workflows.narration import describe_sale, sale_attributes
+    from workflows.narration import describe_sale, keep_attributes, sale_attributes
     from workflows.payment import Payment
     from workflows.refund import Refund
 
@@ -56,6 +58,7 @@ CARRIER = SaleAct(actor="carrier")
 OPERATOR = SaleAct(actor="operator")
 CALLED_OFF_BY_OPERATORS = frozenset({Phase.PAID, Phase.ACCEPTED})
 """Phases in which cancelling the workflow refunds the buyer."""
+MOVES_NO_MONEY = frozenset({Event.ACCEPTED, Event.SHIPPED, Event.HANDED_OVER, Event.DELIVERED})
 
 
 @workflow.defn(name="Sale", failure_exception_types=[DomainError])
@@ -70,10 +73,15 @@ class Sale(Attended):
         self.phase: Phase | None = None
         self.due: datetime | None = None
         self.refusal: ApplicationError | None = None
-        self.payment: workflow.ChildWorkflowHandle[Payment, PaymentOutcome] | None = None
+        self.collection: Collection | None = None
+        self.payable = False
+        """Whether the buyer can pay."""
+        self.paid: PaymentOutcome | None = None
+        """What became of the payment."""
         self.refund_id: str | None = None
         self.refunded: int | None = None
         self.parcel_fact: ScanKind | None = None
+        self.alarm = Alarm()
         self.one_at_a_time = asyncio.Lock()
 
     @workflow.run
@@ -93,9 +101,9 @@ class Sale(Attended):
 
     async def reservation(self) -> None:
         """The pieces are set aside and the terms frozen, or the order is refused."""
-        at = workflow.now()
+        at = self.start.placed_at or workflow.now()
         try:
-            self.terms = await uninterrupted(
+            opened = await uninterrupted(
                 workflow.execute_activity_method(
                     Sales.open,
                     OpenSale(
@@ -103,7 +111,7 @@ class Sale(Attended):
                         workflow_id=workflow.info().workflow_id,
                         at=at,
                     ),
-                    summary="Set the pieces aside and fix the terms",
+                    summary="Set the pieces aside, fix the terms and ask for the payment",
                     **MONEY,
                 )
             )
@@ -111,6 +119,7 @@ class Sale(Attended):
             self.refusal = reason_of(refused)
             workflow.set_current_details(f"**Refused**: {self.refusal.message}")
             return
+        self.terms, self.collection = opened.terms, opened.collection
         paid_late_at = self.start.paid_late_at
         if paid_late_at is None:
             self.enter(Phase.PENDING_PAYMENT, at)
@@ -122,7 +131,9 @@ class Sale(Attended):
         if self.phase is not Phase.PENDING_PAYMENT:
             return
         await self.present_payment()
-        outcome = await uninterrupted(self.follow_payment(), when_cancelled=self.call_off_payment)
+        if self.is_cancelled:
+            await self.call_off_payment()
+        outcome = await uninterrupted(self.payment_end(), when_cancelled=self.call_off_payment)
         paid = outcome.result is FundingResult.FUNDED
         self.enter(Phase.PAID if paid else Phase.EXPIRED, outcome.at)
 
@@ -239,6 +250,11 @@ class Sale(Attended):
         self.require(Event.CANCELLED, act)
 
     @workflow.signal
+    def payment_ended(self, news: PaymentNews) -> None:
+        """The payment is captured or given up; the books say so already."""
+        self.paid = news.outcome
+
+    @workflow.signal
     def parcel(self, fact: ParcelFact) -> None:
         """The carrier reports that the parcel has arrived or is lost."""
         self.parcel_fact = fact.kind
@@ -253,56 +269,32 @@ class Sale(Attended):
     # How it is done.
 
     async def present_payment(self) -> None:
-        """A page on which the buyer can pay; without one in time the payment is closed at once."""
-        order = self.start.order
-        if order is None:
-            return
-        try:
-            await uninterrupted(
-                workflow.execute_activity_method(
-                    Payments.present,
-                    PresentPayment(
-                        payment_id=order.payment_id,
-                        description=self.title,
-                        return_url=order.return_url,
-                    ),
-                    summary=f"Ask the provider for a page to pay {self.amount}",
-                    **PRESENT,
+        """A page on which the buyer can pay, if there is none yet; without one in time the payment is closed at once."""
+        asked = self.collection
+        if asked is not None and not asked.presented:
+            try:
+                await uninterrupted(
+                    workflow.execute_activity_method(
+                        Collecting.present,
+                        asked,
+                        summary=f"Ask the provider for a page to pay {self.amount}",
+                        **PRESENT,
+                    )
                 )
-            )
-        except ActivityError as refused:
-            self.refusal = _final(reason_of(refused))
+            except ActivityError as refused:
+                self.refusal = _final(reason_of(refused))
+                await self.withdraw(SYSTEM)
+        self.payable = True
 
-    async def follow_payment(self) -> PaymentOutcome:
-        """The payment's own story, until it is captured or expired."""
-        terms = self.agreed()
-        self.payment = await workflow.start_child_workflow(
-            Payment.run,
-            PaymentCase(
-                payment_id=terms.payment_id,
-                path_id=terms.sale_id,
-                payer_id=terms.buyer_id,
-                amount=terms.total,
-                currency=terms.currency,
-                expires_at=self.due or workflow.now(),
-                poll=terms.policy.poll,
-                silence_seconds=terms.policy.provider_silence_seconds,
-                refund_policy=terms.refund_policy,
-            ),
-            id=payment_workflow_id(terms.payment_id),
-            parent_close_policy=ParentClosePolicy.ABANDON,
-            static_summary=f"Payment of {self.amount}",
-            search_attributes=start_attributes("payment", terms.buyer_id, terms.currency),
-        )
-        if self.refusal is not None:
-            await self.withdraw(SYSTEM)
-        if self.is_cancelled:
-            await self.call_off_payment()
-        return await self.payment
+    async def payment_end(self) -> PaymentOutcome:
+        """What became of the payment, as its own story tells."""
+        await workflow.wait_condition(lambda: self.paid is not None)
+        assert self.paid is not None
+        return self.paid
 
     async def give_up_payment(self, act: SaleAct) -> None:
         """Nobody wants to pay any more; if the money was faster, the sale is paid all the same."""
-        await workflow.wait_condition(lambda: self.payment is not None)
+        await workflow.wait_condition(lambda: self.payable)
         await self.withdraw(act)
         await workflow.wait_condition(lambda: not self.stands_in(Phase.PENDING_PAYMENT))
 
@@ -312,28 +304,25 @@ class Sale(Attended):
 
     async def withdraw(self, act: SaleAct) -> None:
         """Tells the payment; one that has just ended does not hear it."""
-        if self.payment is not None:
-            with suppress(ApplicationError):
-                await self.payment.signal(
-                    Payment.withdraw, Withdrawal(actor=act.actor, note=act.note)
-                )
+        payment = workflow.get_external_workflow_handle(
+            payment_workflow_id(self.agreed().payment_id)
+        )
+        with suppress(ApplicationError):
+            await payment.signal(Payment.withdraw, Withdrawal(actor=act.actor, note=act.note))
 
     async def time_is_up(self, phase: Phase) -> bool:
         """Waits in this phase: True at its deadline, False as soon as something else has happened."""
         if not self.stands_in(phase) or self.due is None:
             return False
         try:
-            await workflow.wait_condition(
-                lambda: not self.stands_in(phase) or self.parcel_arrived_in(phase),
-                timeout=max(self.due - workflow.now(), timedelta()),
-                timeout_summary=f"{self.amount}: {phase} ends {in_words(self.due)}",
+            return await self.alarm.reached(
+                self.due,
+                over=lambda: not self.stands_in(phase) or self.parcel_arrived_in(phase),
+                summary=f"{self.amount}: {phase} ends {in_words(self.due)}",
             )
-        except TimeoutError:
-            return True
         except asyncio.CancelledError:
             await self.heed_cancellation(phase)
             return await self.time_is_up(phase)
-        return False
 
     async def heed_cancellation(self, phase: Phase) -> None:
         """An operator who cancels the workflow calls off what has not shipped; later it changes nothing."""
@@ -367,38 +356,49 @@ class Sale(Attended):
         self, event: Event, act: SaleAct, shipment: Shipment | None = None
     ) -> SaleStanding:
         """Somebody's act, one at a time."""
-        await self.catch_up(act)
+        if not self.can_happen(event):
+            await self.catch_up(act)
         async with self.one_at_a_time:
             self.require(event)
-            await self.transition(event, act, shipment)
+            while not await self.transition(event, act, shipment):
+                self.require(event)
         return self.standing()
 
     async def transition(
         self, event: Event, act: SaleAct, shipment: Shipment | None = None
-    ) -> None:
-        """One transition, one activity, one database transaction."""
+    ) -> bool:
+        """One transition, one activity, one database transaction.
+
+        False: the books stood further, as an answer was lost; the story knows it now, and the event may come too late.
+        """
         now = workflow.now()
         step = SaleStep(
             sale_id=self.start.sale_id,
-            key=step_key(workflow.info().workflow_id, event),
+            key=self.key_of(event),
             event=event,
             act=act,
             at=now,
             shipment=shipment,
+            phase_known=self.phase,
         )
+        summary = f"{event.replace('_', ' ').capitalize()}: {self.amount}"
         try:
             done = await uninterrupted(
-                workflow.execute_activity_method(
-                    Sales.move,
-                    step,
-                    summary=f"{event.replace('_', ' ').capitalize()}: {self.amount}",
-                    **MONEY,
-                )
+                noted(Sales.move, step, summary)
+                if event in MOVES_NO_MONEY
+                else workflow.execute_activity_method(Sales.move, step, summary=summary, **MONEY)
             )
         except ActivityError as refused:
             raise reason_of(refused) from refused
         self.refund_id, self.refunded = done.refund_id, done.refunded
         self.enter(done.phase, now, done.due_at)
+        return not done.caught_up
+
+    def key_of(self, event: Event) -> str:
+        """Makes the event happen once. What is only noted can be lost on its way here: it is known by its request."""
+        request = workflow.current_update_info()
+        step = f"{event}-{request.id}" if request and event in MOVES_NO_MONEY else event
+        return step_key(workflow.info().workflow_id, step)
 
     def enter(self, phase: Phase, at: datetime, due: datetime | None = None) -> None:
         """The sale now stands in this phase; operators can read what it waits for."""
@@ -406,14 +406,21 @@ class Sale(Attended):
         self.phase = phase
         self.due = due or due_at(terms, phase, at)
         workflow.set_current_details(describe_sale(terms, phase, self.due))
-        workflow.upsert_search_attributes(sale_attributes(terms, phase, self.due))
+        keep_attributes(sale_attributes(terms, phase, self.due))
 
     def require(self, event: Event, act: SaleAct | None = None) -> None:
         """Raises WrongPhase unless the event can happen now, or in the phase whose news is still on its way here."""
-        phase = act.phase_seen if act is not None and self.is_behind(act) else self.phase
-        if phase is None:
+        if act is not None and act.phase_seen is not None and self.is_behind(act):
+            if not self.can_happen(event):
+                next_phase(act.phase_seen, event)
+            return
+        if self.phase is None:
             raise WrongPhase("the order is not open yet", field="phase")
-        next_phase(phase, event)
+        next_phase(self.phase, event)
+
+    def can_happen(self, event: Event) -> bool:
+        """Whether the event can happen in the phase that the story knows."""
+        return self.phase is not None and (self.phase, event) in TRANSITIONS
 
     def is_behind(self, act: SaleAct) -> bool:
         """Whether the books stood one phase further than this story when somebody decided to act."""
@@ -422,15 +429,35 @@ class Sale(Attended):
         return self.phase is None or can_follow(self.phase, act.phase_seen)
 
     async def catch_up(self, act: SaleAct) -> None:
-        """A payment or a scan shows in the books a moment before its news arrives here; so does an act."""
-        try:
-            await workflow.wait_condition(lambda: not self.is_behind(act), timeout=CATCH_UP)
-        except TimeoutError:
+        """A payment shows in the books a moment before its news arrives here; what was only noted, when its answer is lost."""
+        if self.is_behind(act):
+            if self.phase in (None, Phase.PENDING_PAYMENT):
+                with suppress(TimeoutError):
+                    await workflow.wait_condition(lambda: not self.is_behind(act), timeout=CATCH_UP)
+            else:
+                await self.look_up(act)
+        if self.is_behind(act):
             raise WrongPhase(
                 "the news of what happened before has not arrived yet",
                 field="phase",
                 accepted="the same request with a new key, in a moment",
-            ) from None
+            )
+
+    async def look_up(self, act: SaleAct) -> None:
+        """Reads in the books where the sale stands."""
+        async with self.one_at_a_time:
+            if not self.is_behind(act):
+                return
+            here = await uninterrupted(
+                workflow.execute_activity_method(
+                    Sales.look_up,
+                    self.start.sale_id,
+                    summary=f"Where does the sale of {self.amount} stand?",
+                    **MONEY,
+                )
+            )
+            self.refund_id, self.refunded = here.refund_id, here.refunded
+            self.enter(here.phase, workflow.now(), here.due_at)
 
     def shipping_event(self) -> Event:
         """Pieces that are picked up are handed over, all others are shipped."""
@@ -445,11 +472,6 @@ class Sale(Attended):
         """Whether the carrier has decided what this phase waits for."""
         return phase is Phase.SHIPPED and self.parcel_fact is not None
 
-    @property
-    def payable(self) -> bool:
-        """Whether the buyer can pay and the payment is followed."""
-        return self.payment is not None
-
     def agreed(self) -> SaleTerms:
         """The frozen terms; there are none before the reservation."""
         if self.terms is None:
@@ -461,11 +483,6 @@ class Sale(Attended):
         """The price in words."""
         terms = self.agreed()
         return format_money(terms.total, terms.currency)
-
-    @property
-    def title(self) -> str:
-        """What was ordered, in a few words."""
-        return ", ".join(f"{line.quantity} x {line.title}" for line in self.agreed().lines)[:200]
 
 
 def _final(reason: ApplicationError) -> ApplicationError:

@@ -19,8 +19,8 @@ from temporalio.exceptions import ActivityError, ApplicationError
 from temporalio.workflow import ParentClosePolicy
 
 with workflow.unsafe.imports_passed_through():
+    from activities.collecting import Collecting
     from activities.options import CATCH_UP, PRESENT
-    from activities.payments import Payments, PresentPayment
     from domain.cases import PaymentCase, RefundCase
     from domain.deadlines import Deadline, retimed
     from domain.errors import LimitReached, ProviderUnreachable, Unavailable, WrongPhase
@@ -28,7 +28,7 @@ with workflow.unsafe.imports_passed_through():
     from domain.model import Message
     from domain.money import format_money
     from domain.path import Act, Collection, Standing
-    from domain.payments import PaymentOutcome, Withdrawal
+    from domain.payments import PaymentNews, Withdrawal
     from runtime.temporal import as_application_error, start_attributes
     from workflows.following import Attended, in_words, reason_of, uninterrupted
     from workflows.names import payment_workflow_id, refund_workflow_id
@@ -65,7 +65,9 @@ class Story(Attended, Generic[ActT]):
         self.steps = 0
         self.acts: Counter[str] = Counter()
         """How often each person has acted."""
-        self.open_payments: dict[str, workflow.ChildWorkflowHandle[Payment, PaymentOutcome]] = {}
+        self.open_payments: dict[str, None] = {}
+        """Ids, in the order in which they were asked for."""
+        self.ended_payments: set[str] = set()
         self.errands: list[asyncio.Task[None]] = []
         self.initiator = ""
         self.called = "the path"
@@ -263,23 +265,22 @@ class Story(Attended, Generic[ActT]):
     # Money.
 
     async def collect(self, collection: Collection) -> None:
-        """Shows the payer where to pay and follows the payment; raises what the provider refuses."""
-        refusal: ApplicationError | None = None
+        """Shows the payer where to pay; raises what the provider refuses."""
+        self.expect(collection)
+        if collection.presented:
+            return
         try:
             await self.present(collection)
         except ActivityError as refused:
-            refusal = _final(reason_of(refused))
-        await self.follow_payment(collection.case)
-        if refusal is not None:
             await self.withdraw("system")
-            raise refusal
+            raise _final(reason_of(refused)) from refused
 
     async def collect_patiently(self, collection: Collection) -> None:
         """The payer has days: asks for a page until there is one, or until nobody waits for the money any more."""
         case = collection.case
-        await self.follow_payment(case)
+        self.expect(collection)
         looks = 0
-        while self.waits_for(case):
+        while self.waits_for(case) and not collection.presented:
             with suppress(ActivityError):
                 await self.present(collection)
                 return
@@ -300,52 +301,42 @@ class Story(Attended, Generic[ActT]):
         case = collection.case
         await uninterrupted(
             workflow.execute_activity_method(
-                Payments.present,
-                PresentPayment(
-                    payment_id=case.payment_id,
-                    description=collection.description,
-                    return_url=collection.return_url,
-                ),
+                Collecting.present,
+                collection,
                 summary=f"Ask the provider for a page to pay {format_money(case.amount, case.currency)}",
                 **PRESENT,
             )
         )
 
-    async def follow_payment(self, case: PaymentCase) -> None:
-        """The payment's own story begins; what it does to the path is heard when it ends."""
-        handle = await workflow.start_child_workflow(
-            Payment.run,
-            case,
-            id=payment_workflow_id(case.payment_id),
-            parent_close_policy=ParentClosePolicy.ABANDON,
-            static_summary=f"Payment of {format_money(case.amount, case.currency)}",
-            search_attributes=start_attributes("payment", case.payer_id, case.currency),
-        )
-        self.open_payments[case.payment_id] = handle
-        self.errands.append(asyncio.create_task(self.await_payment(case.payment_id, handle)))
+    def expect(self, collection: Collection) -> None:
+        """The payment's own story has begun, or is about to; what it does to the path is heard when it ends."""
+        payment_id = collection.case.payment_id
+        if payment_id not in self.ended_payments:
+            self.open_payments[payment_id] = None
 
-    async def await_payment(
-        self, payment_id: str, handle: workflow.ChildWorkflowHandle[Payment, PaymentOutcome]
-    ) -> None:
-        """Takes note of what the payment has done to the path."""
-        outcome = await uninterrupted(handle)
-        del self.open_payments[payment_id]
-        if outcome.standing is not None:
-            self.enter(outcome.standing)
+    @workflow.signal
+    def payment_ended(self, news: PaymentNews) -> None:
+        """A payment is captured or given up: takes note of what it has done to the path."""
+        self.ended_payments.add(news.payment_id)
+        self.open_payments.pop(news.payment_id, None)
+        if news.outcome.standing is not None:
+            self.enter(news.outcome.standing)
         else:
             self.moves += 1
 
     async def withdraw(self, actor: str, note: str = "") -> None:
         """Nobody wants to pay any more: closes what is being collected; money that was faster stays."""
-        for handle in list(self.open_payments.values()):
+        for payment_id in list(self.open_payments):
+            payment = workflow.get_external_workflow_handle(payment_workflow_id(payment_id))
             with suppress(ApplicationError):
-                await handle.signal(Payment.withdraw, Withdrawal(actor=actor, note=note))
+                await payment.signal(Payment.withdraw, Withdrawal(actor=actor, note=note))
 
     async def wake_payments(self) -> None:
         """What was not paid while the path stood still is decided now."""
-        for handle in list(self.open_payments.values()):
+        for payment_id in list(self.open_payments):
+            payment = workflow.get_external_workflow_handle(payment_workflow_id(payment_id))
             with suppress(ApplicationError):
-                await handle.signal(Payment.wake)
+                await payment.signal(Payment.wake)
 
     async def send_refund(self, case: RefundCase) -> None:
         """One refund's own story, until the payer has the money."""
@@ -362,7 +353,8 @@ class Story(Attended, Generic[ActT]):
         )
 
     async def run_errands(self) -> None:
-        """Waits until every payment and refund that the story has started has ended."""
+        """Waits until every payment and refund that the story has asked for has ended."""
+        await uninterrupted(workflow.wait_condition(lambda: not self.open_payments))
         while self.errands:
             await uninterrupted(self.errands.pop(0))
         await workflow.wait_condition(workflow.all_handlers_finished)

@@ -354,7 +354,6 @@ def killed_once(monkeypatch: pytest.MonkeyPatch) -> set[str]:
 
 STEPS = {
     "open_sale",
-    "present_payment",
     "follow_payment",
     "move_sale",
     "follow_refund",
