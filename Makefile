@@ -1,6 +1,6 @@
 # Baigong 百工. `make` alone lists what there is.
 .DEFAULT_GOAL := help
-.PHONY: help up demo test lint bench chaos lock token status reset clean venv venv-dev backup restore
+.PHONY: help up demo test lint bench chaos lock token status reset clean venv venv-dev backup restore fuzz
 
 PYTHON := .venv/bin/python
 
@@ -36,6 +36,11 @@ lint: venv-dev ## ruff, mypy, import layers
 	@.venv/bin/mypy .
 	@.venv/bin/lint-imports
 	@$(PYTHON) -m deploy.docs --check || { echo 'docs are out of date: run python -m deploy.docs'; exit 1; }
+
+fuzz: venv-dev ## requests and webhooks nobody would write: make fuzz EXAMPLES=20 SEED=1 RUNS=200000
+	@BAIGONG_FUZZ_EXAMPLES=$(or $(EXAMPLES),20) BAIGONG_FUZZ_SEED=$(or $(SEED),$(shell date +%s)) \
+		$(PYTHON) -m pytest -s -n 0 tests/fuzz
+	@exec $(PYTHON) -m tests.fuzz.parsers -runs=$(or $(RUNS),200000) $(if $(SEED),-seed=$(SEED))
 
 bench: venv-dev ## how fast it is on this machine
 	@exec $(PYTHON) -m tests.bench

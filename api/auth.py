@@ -35,7 +35,7 @@ class Caller:
     display_name: str
     roles: frozenset[Role]
     frozen: bool = False
-    """Frozen by an operator: may look, but not begin anything."""
+    """Frozen by an operator: may look at what is theirs, but not begin anything."""
     limited: frozenset[Capability] = frozenset()
     """What is taken away of what the account may do."""
     signed_in_at: int | None = None
@@ -44,8 +44,12 @@ class Caller:
     def relations(
         self, *, owner: str | None = None, buyer: str | None = None, seller: str | None = None
     ) -> frozenset[Relation]:
-        """What the caller is to a thing with this owner, buyer or seller (user ids)."""
-        found = {Relation.MEMBER, *(_ROLE_RELATIONS[role] for role in self.roles)}
+        """What the caller is to a thing with this owner, buyer or seller (user ids).
+
+        The roles of a frozen account rest: it may be in other hands.
+        """
+        roles = frozenset() if self.frozen else self.roles
+        found = {Relation.MEMBER, *(_ROLE_RELATIONS[role] for role in roles)}
         parts = {Relation.OWNER: owner, Relation.BUYER: buyer, Relation.SELLER: seller}
         found.update(relation for relation, user_id in parts.items() if user_id == self.id)
         return frozenset(found)

@@ -36,6 +36,7 @@ from runtime.temporal_errors import domain_error_of
 
 PROBLEM_JSON = "application/problem+json"
 RETRY_AFTER_SECONDS = 2
+_TAP = re.compile(r"(?<=/v1/taps/)[^/]+")
 _log = logger("api.errors")
 
 
@@ -83,10 +84,12 @@ class ProblemItem(BaseModel):
     """One refused value."""
 
     field: str | None = Field(
-        description="The refused input in dotted form.", examples=["unit_price.amount"]
+        default=None,
+        description="The refused input in dotted form.",
+        examples=["unit_price.amount"],
     )
     detail: str
-    accepted: str | None = Field(description="What would be accepted.")
+    accepted: str | None = Field(default=None, description="What would be accepted.")
 
 
 class Problem(BaseModel):
@@ -174,13 +177,18 @@ def document(errors: Sequence[DomainError], base_url: str, instance: str) -> dic
         type=problem_uri(base_url, first.code),
         title=first.title,
         status=first.http_status,
-        instance=_clean(instance),
+        instance=_clean(without_link(instance)),
         code=first.code,
         request_id=CORRELATION_ID.get(),
         errors=[_item(error) for error in errors] if len(errors) > 1 else None,
         **_item(first).model_dump(),
     )
     return problem.model_dump(exclude_none=True)
+
+
+def without_link(path: str) -> str:
+    """The path of a request without the token of a one-tap link, which is a key to what it does."""
+    return _TAP.sub("…", path)
 
 
 def problem_uri(base_url: str, code: str) -> str:

@@ -12,14 +12,12 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.arrival import ARRIVED
-from api.errors import response_of
+from api.errors import response_of, without_link
 from runtime.correlation import CORRELATION_ID
 from runtime.logging import logger, unbind_all
 
 _CORRELATION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _QUIET = frozenset({"/healthz", "/readyz", "/metrics"})
-_TAP = re.compile(r"(?<=/v1/taps/)[^/]+")
-"""A one-tap link is a key to what it does: logs do not keep it."""
 _log = logger("api.requests")
 
 
@@ -62,7 +60,7 @@ class RequestContext:
             write(
                 "request",
                 method=scope["method"],
-                path=_TAP.sub("…", scope["path"]),
+                path=without_link(scope["path"]),
                 status=status,
                 milliseconds=milliseconds,
             )

@@ -36,7 +36,7 @@ from domain.tax import PersonKind, PostalAddress, Quarter
 from runtime.sealing import seal, unseal
 
 router = APIRouter(tags=["tax"])
-Year = Annotated[int, Path(ge=2000, le=2199)]
+Year = Annotated[int, Path(ge=2001, le=2198)]
 Number = Annotated[int, Path(ge=1, le=4, description="Quarter of the year.")]
 _PAGE = 50
 

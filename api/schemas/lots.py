@@ -24,7 +24,8 @@ MAX_PICTURES = 20
 class ClaimIn(Body):
     """Units that somebody takes on."""
 
-    units: Units = Field(ge=1, examples=[20])
+    # Not Units: of two lower bounds pydantic keeps the first one written, which is 0.
+    units: int = Field(ge=1, le=MOST_UNITS, strict=True, examples=[20])
     worker_id: UserId | None = Field(
         default=None,
         alias="for",

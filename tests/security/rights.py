@@ -31,8 +31,8 @@ class Row:
     """What it is about: a name of tests.security.world."""
     cells: dict[str, str]
     """Role -> `yes`, `401`, `403` or `404`."""
-    frozen: bool
-    """Whether a frozen account may not."""
+    frozen: str
+    """What the first of those who may is answered with a frozen account; `-`: as before."""
     needs: str
     """What an account needs besides: a capability, or a fresh sign-in."""
 
@@ -53,7 +53,7 @@ def _read(page: str) -> Iterator[Row]:
     for method, path, operation, rest in _ROW.findall(page):
         of, *cells, frozen, needs = (cell.strip() for cell in rest.split("|"))
         by_role = dict(zip(ROLES, cells, strict=True))
-        yield Row(method, path, operation, of, by_role, frozen == "403", needs)
+        yield Row(method, path, operation, of, by_role, frozen, needs)
 
 
 @cache

@@ -103,7 +103,7 @@ async def test_nobody_decides_about_what_is_their_own(house: House) -> None:
     # Somebody whose account is frozen decides nothing.
     freeze = f"/v1/users/{await user_id(house, one)}/freeze"
     await house.post(freeze, {"reason": "case 1"}, by="admin")
-    await refused(await try_to(house, "execute", command, one), 403, "account_frozen")
+    await refused(await try_to(house, "execute", command, one), 403, "forbidden")
     two = await operator(house)
     await act(house, "execute", command, two)
     await ended(house, deal)
