@@ -42,8 +42,8 @@ fuzz: venv-dev ## requests and webhooks nobody would write: make fuzz EXAMPLES=2
 		$(PYTHON) -m pytest -s -n 0 tests/fuzz
 	@exec $(PYTHON) -m tests.fuzz.parsers -runs=$(or $(RUNS),200000) $(if $(SEED),-seed=$(SEED))
 
-bench: venv-dev ## how fast it is on this machine
-	@exec $(PYTHON) -m tests.bench
+bench: venv-dev ## how fast it is on this machine, or a part of it: make bench PARTS=ledger,api
+	@exec $(PYTHON) -m tests.bench $(PARTS)
 
 chaos: venv-dev ## kill everything while people trade and check the books: make chaos SEED=7 ROUNDS=10, or SHORT=1
 	@exec $(PYTHON) -m tests.chaos --seed $(or $(SEED),1) $(if $(SHORT),--short,--rounds $(or $(ROUNDS),3))

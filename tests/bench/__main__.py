@@ -1,40 +1,59 @@
-"""`make bench`: measures on this machine, prints ratios with their goals, writes them as JSON."""
+"""`make bench`: measures on this machine, prints figures with their goals, writes them as JSON.
+
+`make bench PARTS=ledger,api` measures only these parts.
+"""
 
 from __future__ import annotations
 
-import json
-import os
+import importlib
 import sys
-from pathlib import Path
+import time
+import traceback
 
 from rich.console import Console
-from rich.table import Table
 
 from runtime.leaving import leave
-from tests.bench import campaigns, ledger, pledging
+from tests.bench.figures import RESULT, Figure, Part, keep, machine, table
 
-RESULT = Path("test-artifacts/bench.json")
+PARTS = {
+    "ledger": "tests.bench.ledger",
+    "pledging": "tests.bench.pledging",
+    "campaigns": "tests.bench.campaigns",
+}
+"""By name: the module whose `measure()` answers the figures of a part."""
 
 
-def main() -> None:
-    """Runs every measurement."""
-    figures = [*ledger.measure(), pledging.measure(), *campaigns.measure()]
-    table = Table(title=f"{os.cpu_count()} cores, Python {sys.version.split()[0]}")
-    for column in ("figure", "ours", "yardstick", "ratio", "goal"):
-        table.add_column(column, justify="left" if column == "figure" else "right")
-    for each in figures:
-        sign = "<= " if each.at_most else ""
-        goal = f"{sign}{each.goal:.2f}{'' if each.reached else '  missed'}"
-        table.add_row(
-            each.name, f"{each.ours:.0f}", f"{each.yardstick:.0f}", f"{each.ratio:.2f}", goal
-        )
-    Console().print(table)
-    RESULT.parent.mkdir(exist_ok=True)
-    rows = [{**each.model_dump(), "ratio": round(each.ratio, 3)} for each in figures]
-    RESULT.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
-    print(f"written to {RESULT}; more measurements come with the proof step")
+def main() -> int:
+    """Measures the parts that are named, or all: 0 when each could be measured, whatever its figures."""
+    wanted = [name for given in sys.argv[1:] for name in given.split(",") if name] or list(PARTS)
+    unknown = set(wanted) - set(PARTS)
+    if unknown:
+        print(f"no such part: {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
+        return 2
+    console, done, failed = Console(), list[Part](), list[str]()
+    console.print(", ".join(f"{name} {value}" for name, value in machine().items()))
+    for name in wanted:
+        began = time.monotonic()
+        try:
+            figures = _measure(name)
+        except Exception:
+            # The other parts are worth having all the same.
+            traceback.print_exc()
+            failed.append(name)
+            continue
+        done.append(Part(name=name, figures=figures, seconds=time.monotonic() - began))
+        console.print(table(done[-1]))
+        keep(done)
+    print(f"written to {RESULT}")
+    if failed:
+        print(f"not measured: {', '.join(failed)}")
+    return 1 if failed else 0
+
+
+def _measure(name: str) -> list[Figure]:
+    measured: list[Figure] = importlib.import_module(PARTS[name]).measure()
+    return measured
 
 
 if __name__ == "__main__":
-    main()
-    leave()
+    leave(main())

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import httpx
 
 from tests.bench.figures import Figure
-from tests.bench.pledging import until_ready
+from tests.bench.ground import until_ready
 
 MILLISECONDS = 100
 """Of 99 in 100 answers, at most."""

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import base64
+import hashlib
+import hmac
+import json
+import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
@@ -55,6 +59,22 @@ class PayingProvider(InstantProvider):
         """Checked as a real one is."""
         event_id, _ = verify(SECRET, headers, body, now, 300)
         return parse_event(event_id, body)
+
+
+def signed(event_id: str, kind: str, subject: str) -> tuple[dict[str, str], bytes]:
+    """Headers and body of a webhook as this payment company sends it."""
+    now = time.time()
+    stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now))
+    body = json.dumps({"type": kind, "timestamp": stamp, "data": {"subject": subject}}).encode()
+    seconds, key = str(int(now)), base64.b64decode(SECRET.removeprefix("whsec_"))
+    digest = hmac.new(key, b".".join((event_id.encode(), seconds.encode(), body)), hashlib.sha256)
+    headers = {
+        "content-type": "application/json",
+        "webhook-id": event_id,
+        "webhook-timestamp": seconds,
+        "webhook-signature": f"v1,{base64.b64encode(digest.digest()).decode()}",
+    }
+    return headers, body
 
 
 def _payment(request: PaymentRequest, status: PaymentStatus) -> ProviderPayment:
