@@ -33,6 +33,7 @@ from domain.model import Instant, Message
 from domain.money import format_money
 from domain.postings import EntryKind, JournalEntry, Posting
 from ledger.balance import Balance, LockedAccount, lock_accounts, read_accounts
+from ledger.writing import New, write_new
 
 _MAX_64_BIT = 2**63 - 1
 _OVERHEARD = "overheard"
@@ -230,10 +231,28 @@ async def _write_unknown(
 
     A refusal counts as a failure too: a replayed payout finds the balance it took itself missing.
     """
+    if all(draft.resolves_id is None for draft in drafts):
+        return await _write_new(session, drafts, hashes)
     try:
         return await _write_rest(session, drafts, hashes)
     except (InsufficientFunds, AmountOutOfRange, _KeyKnown):
         return None
+
+
+async def _write_new(
+    session: AsyncSession, drafts: Sequence[_Draft], hashes: dict[str, str]
+) -> dict[str, PostedEntry] | None:
+    new = [New(d.entry, d.status, d.total, hashes[d.entry.key]) for d in drafts]
+    rows = await write_new(session, new)
+    if rows is None:
+        return None
+    statuses = {draft.entry.key: draft.status for draft in drafts}
+    return {
+        row.key: PostedEntry(
+            id=row.id, key=row.key, status=statuses[row.key], at=row.at, written=True
+        )
+        for row in rows
+    }
 
 
 async def _write_rest(

