@@ -17,6 +17,9 @@ from tests.bench.figures import RESULT, Figure, Part, keep, machine, table
 
 PARTS = {
     "ledger": "tests.bench.ledger",
+    "webhooks": "tests.bench.webhooks",
+    "api": "tests.bench.reading",
+    "memory": "tests.bench.memory",
     "pledging": "tests.bench.pledging",
     "campaigns": "tests.bench.campaigns",
 }

@@ -98,3 +98,8 @@ def settings_of(
         "BAIGONG_DATA_DIR": str(folder / "data"),
     }
     return found | ({} if temporal is None else {"BAIGONG_TEMPORAL_ADDRESS": temporal})
+
+
+def api_client(port: int) -> httpx.AsyncClient:
+    """Asks the API on this port."""
+    return httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60, trust_env=False)
