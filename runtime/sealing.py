@@ -12,7 +12,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from pydantic import SecretStr
 
-_NONCE_BYTES = 12
+NONCE_BYTES = 12
 
 
 class CannotUnseal(Exception):
@@ -21,18 +21,19 @@ class CannotUnseal(Exception):
 
 def seal(key: SecretStr, text: str, about: str) -> bytes:
     """The sealed text; each time another one."""
-    nonce = secrets.token_bytes(_NONCE_BYTES)
-    return nonce + _cipher(key).encrypt(nonce, text.encode(), about.encode())
+    nonce = secrets.token_bytes(NONCE_BYTES)
+    return nonce + cipher(key).encrypt(nonce, text.encode(), about.encode())
 
 
 def unseal(key: SecretStr, sealed: bytes, about: str) -> str:
     """The text again. Raises CannotUnseal."""
     try:
-        opened = _cipher(key).decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], about.encode())
+        opened = cipher(key).decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], about.encode())
     except InvalidTag as wrong:
         raise CannotUnseal(f"{about} was sealed under another key") from wrong
     return opened.decode()
 
 
-def _cipher(key: SecretStr) -> AESGCM:
+def cipher(key: SecretStr) -> AESGCM:
+    """The cipher of a secret of any length."""
     return AESGCM(hashlib.sha256(key.get_secret_value().encode()).digest())

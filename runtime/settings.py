@@ -32,6 +32,7 @@ from domain.reconciliation import ReconcilePolicy
 from domain.return_policy import ReturnPolicy
 
 Port = Annotated[int, Field(ge=1, le=65_535)]
+KeyId = Annotated[str, Field(pattern="^[a-z0-9][a-z0-9._-]{0,31}$")]
 
 
 def _unknown_to_anybody() -> SecretStr:
@@ -101,6 +102,9 @@ class Settings(BaseSettings):
     tax_key: SecretStr = Field(default_factory=_unknown_to_anybody)
     """Key under which tax numbers are sealed. Unset, each process has its own, and what one has sealed no other can read:
     set it to the same for all before anybody states one, and keep a copy."""
+    payload_keys: dict[KeyId, Annotated[SecretStr, Field(min_length=32)]] = {}
+    """Key id -> secret under which Temporal's payloads are encrypted, as one JSON object: the first one encrypts, all of
+    them decrypt. Empty, histories are in clear. The same for all processes; how they are changed: SECURITY.md."""
     webhook_tolerance_seconds: Annotated[int, Field(ge=1, le=3_600)] = 300
     """How far a webhook's timestamp may lie from now, in both directions."""
 

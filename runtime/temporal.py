@@ -18,7 +18,7 @@ from temporalio.common import (
     WorkflowIDReusePolicy,
 )
 from temporalio.contrib.pydantic import pydantic_data_converter
-from temporalio.converter import DefaultFailureConverter, PayloadConverter
+from temporalio.converter import DataConverter, DefaultFailureConverter, PayloadConverter
 from temporalio.exceptions import (
     ApplicationError,
     ApplicationErrorCategory,
@@ -30,6 +30,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from domain.errors import DomainError, Unavailable
 from domain.model import Message
 from runtime import search_attributes as attributes
+from runtime.codec import EncryptionCodec
 from runtime.correlation import CorrelationInterceptor
 from runtime.settings import Settings
 
@@ -72,8 +73,28 @@ class DomainFailureConverter(DefaultFailureConverter):
         super().to_failure(exception, payload_converter, failure)
 
 
+class SealedFailureConverter(DomainFailureConverter):
+    """Puts messages and stack traces where the codec encrypts them."""
+
+    def __init__(self) -> None:
+        super().__init__(encode_common_attributes=True)
+
+
 DATA_CONVERTER = replace(pydantic_data_converter, failure_converter_class=DomainFailureConverter)
-"""Pydantic models in and out; shared by clients, workers, replays and tests."""
+"""Pydantic models in and out, nothing encrypted: as recorded histories are replayed."""
+
+
+def data_converter(settings: Settings) -> DataConverter:
+    """Pydantic models in and out, encrypted under the keys of the settings.
+
+    Without keys nothing is encrypted, and what others have encrypted is refused with PayloadKeyMissing.
+    """
+    codec = EncryptionCodec(settings.payload_keys)
+    if not settings.payload_keys:
+        return replace(DATA_CONVERTER, payload_codec=codec)
+    return replace(
+        DATA_CONVERTER, payload_codec=codec, failure_converter_class=SealedFailureConverter
+    )
 
 
 class RefusalInterceptor(Interceptor, worker.Interceptor):
@@ -111,7 +132,7 @@ async def connect(
     return await Client.connect(
         settings.temporal_address or f"{settings.host}:{settings.temporal_port}",
         namespace=settings.temporal_namespace,
-        data_converter=DATA_CONVERTER,
+        data_converter=data_converter(settings),
         interceptors=INTERCEPTORS,
         runtime=runtime,
         lazy=lazy,

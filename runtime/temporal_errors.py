@@ -10,6 +10,7 @@ from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
 from domain.errors import DomainError, Unavailable, all_errors
+from runtime.codec import PayloadKeyMissing
 
 _DOWN = {
     RPCStatusCode.UNAVAILABLE,
@@ -24,13 +25,16 @@ _LAZY_CONNECT_FAILED = "Failed client connect"
 def domain_error_of(exception: BaseException) -> DomainError | None:
     """The refusal inside what a Temporal call raised, however deep, or None when there is none.
 
-    A Temporal server that cannot be reached or does not answer in time is Unavailable.
+    A Temporal server that cannot be reached or does not answer in time, and one whose answer needs a key that this
+    process does not have, is Unavailable.
     """
     for link in _causes(exception):
         if isinstance(link, DomainError):
             return link
         if isinstance(link, ApplicationError) and link.type in all_errors():
             return _rebuilt(link)
+    if any(isinstance(link, PayloadKeyMissing) for link in _causes(exception)):
+        return Unavailable("this process lacks a key that its operator must give it")
     if any(_says_down(link) for link in _causes(exception)):
         return Unavailable("the workflow service cannot be reached")
     return None

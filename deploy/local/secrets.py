@@ -12,7 +12,7 @@ _FILE = "secrets.json"
 
 
 def shared_secrets(data_dir: Path) -> dict[str, str]:
-    """As environment variables: the sandbox provider's key and webhook secret, its carrier's, the keys of identities and taps.
+    """As environment variables: the sandbox provider's key and webhook secret, its carrier's, and the platform's own keys.
 
     What a file of an older version lacks is added; what it has stays. The file is readable by its owner only. Raises
     OSError when it can be neither read nor written.
@@ -39,6 +39,7 @@ def _fresh() -> dict[str, str]:
         "BAIGONG_IDENTITY_KEY": secrets.token_urlsafe(32),
         "BAIGONG_TAP_KEY": secrets.token_urlsafe(32),
         "BAIGONG_TAX_KEY": secrets.token_urlsafe(32),
+        "BAIGONG_PAYLOAD_KEYS": json.dumps({"local": secrets.token_urlsafe(32)}),
     }
 
 

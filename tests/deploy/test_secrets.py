@@ -35,6 +35,8 @@ CARRIERS = "BAIGONG_CARRIER_WEBHOOK_SECRETS"
 IDENTITIES = "BAIGONG_IDENTITY_KEY"
 TAPS = "BAIGONG_TAP_KEY"
 TAX = "BAIGONG_TAX_KEY"
+PAYLOADS = "BAIGONG_PAYLOAD_KEYS"
+ALL = {KEY, WEBHOOKS, CARRIERS, IDENTITIES, TAPS, TAX, PAYLOADS}
 ONCE_WELL_KNOWN = "sandbox-api-key"
 OLD_CARRIER_SECRET = "whsec_YmFpZ29uZy1zYW5kYm94LWNhcnJpZXIta2V5"
 SCAN = (
@@ -51,7 +53,7 @@ def test_made_once_and_for_their_owner_only(tmp_path: Path) -> None:
         made = shared_secrets(folder)
     finally:
         os.umask(before)
-    assert set(made) == {KEY, WEBHOOKS, CARRIERS, IDENTITIES, TAPS, TAX}
+    assert set(made) == ALL
     [file] = folder.iterdir()
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert shared_secrets(folder) == made
@@ -70,7 +72,7 @@ def test_a_start_that_was_interrupted_spoils_nothing(
         full.setattr(json, "dump", half)
         shared_secrets(tmp_path)
     made = shared_secrets(tmp_path)
-    assert set(made) == {KEY, WEBHOOKS, CARRIERS, IDENTITIES, TAPS, TAX}
+    assert set(made) == ALL
     assert shared_secrets(tmp_path) == made
 
 
@@ -106,6 +108,7 @@ def test_all_processes_get_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert first.identity_key == SecretStr(made[IDENTITIES])
     assert first.tap_key == SecretStr(made[TAPS])
     assert first.tax_key == SecretStr(made[TAX])
+    assert first.payload_keys == {"local": SecretStr(json.loads(made[PAYLOADS])["local"])}
     assert set(first.carrier_webhook_secrets) == {"sandbox"}
     assert settings_of_children(monkeypatch, tmp_path, {}) == first
 
