@@ -58,7 +58,7 @@ def create_app(
         description=_DESCRIPTION,
         redirect_slashes=False,
         openapi_tags=[{"name": tag} for tag in routes.TAGS],
-        lifespan=_lifespan(settings, database, temporal, providers),
+        lifespan=lifespan_of(settings, database, temporal, providers),
     )
     app.state.base_url = settings.api_url
     errors.install(app)
@@ -93,12 +93,14 @@ def _add_middleware(app: FastAPI, origins: Sequence[str]) -> None:
         )
 
 
-def _lifespan(
+def lifespan_of(
     settings: Settings,
-    database: Database | None,
-    temporal: Client | None,
-    providers: ProviderRegistry | None,
+    database: Database | None = None,
+    temporal: Client | None = None,
+    providers: ProviderRegistry | None = None,
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    """Builds the services when the application starts, and closes them when it stops."""
+
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:

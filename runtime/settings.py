@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import ipaddress
 import secrets
 from datetime import timedelta
 from functools import lru_cache
@@ -67,6 +68,9 @@ class Settings(BaseSettings):
     temporal_ui_port: Port = 8233
     temporal_ui_url: str | None = None
     """Public address of the Temporal UI, for links; derived when embedded."""
+
+    codec_port: Port = 8234
+    """Port of the codec server, with which the Temporal UI shows encrypted workflows to operators."""
 
     api_port: Port = 8080
     public_url: str | None = None
@@ -190,6 +194,14 @@ class Settings(BaseSettings):
         if self.database_url is None:
             raise ValueError("BAIGONG_DATABASE_URL is not set; `make up` runs an embedded database")
         return self.database_url.get_secret_value()
+
+    @property
+    def on_loopback(self) -> bool:
+        """Whether only this machine reaches what listens on `host`."""
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"
 
     @property
     def api_url(self) -> str:

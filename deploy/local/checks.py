@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import errno
 import fcntl
-import ipaddress
 import os
 import socket
 from collections.abc import Iterator, Sequence
@@ -79,19 +78,12 @@ def check_ports(uses: Sequence[PortUse]) -> None:
 def check_exposure(profile: Profile) -> None:
     """LocalError when people on other machines could reach the issuer that asks nobody for a password."""
     host = profile.settings.host
-    if profile.runs_issuer and not _is_loopback(host):
+    if profile.runs_issuer and not profile.settings.on_loopback:
         raise LocalError(
             f"BAIGONG_HOST={host} is open to other machines, and the local issuer gives anybody an"
             " administrator's token: set BAIGONG_ISSUER to an issuer of your own, or stay on 127.0.0.1",
             exit_code=USAGE,
         )
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 async def check_external(profile: Profile) -> None:

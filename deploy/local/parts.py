@@ -144,6 +144,14 @@ def _platform(profile: Profile) -> list[Part]:
             stop_order=1,
         ),
         Part(
+            name="codec",
+            title="Codec server of the Temporal UI",
+            command=_python(profile, "codec", "api.codec_server"),
+            ready=answers_http(f"http://{_reachable(ours.host)}:{ours.codec_port}/healthz"),
+            needs=("migrate",),
+            stop_order=0,
+        ),
+        Part(
             name="api",
             title="API",
             command=_python(profile, "api", "api", grace_seconds=15),

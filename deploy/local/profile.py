@@ -149,6 +149,7 @@ class Profile:
         return [
             *uses,
             PortUse(ours.worker_metrics_port, ours.host, metrics, "BAIGONG_WORKER_METRICS_PORT"),
+            PortUse(ours.codec_port, ours.host, "the codec server", "BAIGONG_CODEC_PORT"),
             PortUse(ours.api_port, ours.host, "the API", "BAIGONG_API_PORT"),
         ]
 
@@ -187,5 +188,6 @@ def local_profile() -> Profile:
             database=ours.data_dir / "temporal.db",
             log=logs / "temporal.log",
             namespace=ours.temporal_namespace,
+            codec_url=f"http://127.0.0.1:{ours.codec_port}",
         )
     return Profile(ours, dict(os.environ), postgres, temporal)

@@ -33,7 +33,8 @@ _PRAGMAS = ("journal_mode=WAL", "synchronous=NORMAL")
 class TemporalServer:
     """One dev server, for as long as it is started.
 
-    `database` None keeps everything in memory; `ui_port` None runs no Web UI. `spawn` belongs on
+    `database` None keeps everything in memory; `ui_port` None runs no Web UI, `codec_url` None lets it show only what is
+    not encrypted. `spawn` belongs on
     the main thread, because the server is tied to the life of its thread.
     """
 
@@ -45,12 +46,14 @@ class TemporalServer:
         ui_port: int | None = None,
         database: Path | None = None,
         namespace: str = NAMESPACE,
+        codec_url: str | None = None,
     ) -> None:
         self.port = port
         self.ui_port = ui_port
         self._log = log
         self._database = database
         self._namespace = namespace
+        self._codec_url = codec_url
         self._child: Child | None = None
 
     @property
@@ -89,6 +92,8 @@ class TemporalServer:
             arguments.append("--headless")
         else:
             arguments += ["--ui-port", str(self.ui_port)]
+            if self._codec_url is not None:
+                arguments += ["--ui-codec-endpoint", self._codec_url]
         if self._database is not None:
             arguments += ["--db-filename", str(self._database)]
             for pragma in _PRAGMAS:
