@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,14 +43,16 @@ def commands_file(name: str) -> Path:
     return HISTORIES / f"{name}.commands.txt"
 
 
-async def replay(past: WorkflowHistory) -> tuple[list[str], Exception | None]:
-    """The lines of a replay with today's code, and why it failed if it did.
+async def replay(
+    past: WorkflowHistory, workflows: Sequence[type] = WORKFLOWS
+) -> tuple[list[str], Exception | None]:
+    """The lines of a replay with today's code, or with that of other versions, and why it failed if it did.
 
     Runs like the worker: same workflows, sandbox, data converter and interceptors.
     """
     watching = Watching(sandbox())
     replayer = Replayer(
-        workflows=WORKFLOWS,
+        workflows=workflows,
         workflow_runner=watching,
         data_converter=DATA_CONVERTER,
         interceptors=[each for each in INTERCEPTORS if isinstance(each, Interceptor)],

@@ -5,12 +5,14 @@ from __future__ import annotations
 import difflib
 import json
 import re
+from collections.abc import Sequence
 
 import pytest
 from temporalio.client import WorkflowHistory
 
 from runtime.settings import Settings
 from tests.replay.commands import HISTORIES, commands_file, every_text, history, recorded, replay
+from worker.build import WORKFLOWS
 
 TEACH = """
 The workflow code does something else than it did when the history `{name}` was recorded:
@@ -96,9 +98,11 @@ def test_every_story_is_recorded() -> None:
     assert set(recorded()) == CASES
 
 
-async def lesson(name: str, past: WorkflowHistory) -> str | None:
-    """What to do when today's code does not do what the history holds; None when it does."""
-    lines, failure = await replay(past)
+async def lesson(
+    name: str, past: WorkflowHistory, workflows: Sequence[type] = WORKFLOWS
+) -> str | None:
+    """What to do when today's code, or another version, does not do what the history holds; None when it does."""
+    lines, failure = await replay(past, workflows)
     expected = commands_file(name).read_text().splitlines()
     difference = "\n".join(difflib.unified_diff(expected, lines, "recorded", "today", lineterm=""))
     if failure is None and not difference:
