@@ -15,7 +15,16 @@ from deploy.local.checks import locked_data_folder
 from deploy.local.profile import PROJECT
 from tests.servers import free_port
 
-PORTS = ("POSTGRES", "TEMPORAL", "TEMPORAL_UI", "ISSUER", "SANDBOX", "WORKER_METRICS", "CODEC", "API")
+PORTS = (
+    "POSTGRES",
+    "TEMPORAL",
+    "TEMPORAL_UI",
+    "ISSUER",
+    "SANDBOX",
+    "WORKER_METRICS",
+    "CODEC",
+    "API",
+)
 
 
 @pytest.fixture

@@ -16,7 +16,16 @@ import pytest
 from deploy.local.profile import PROJECT
 from tests.servers import free_port
 
-PORTS = ("POSTGRES", "TEMPORAL", "TEMPORAL_UI", "ISSUER", "SANDBOX", "WORKER_METRICS", "CODEC", "API")
+PORTS = (
+    "POSTGRES",
+    "TEMPORAL",
+    "TEMPORAL_UI",
+    "ISSUER",
+    "SANDBOX",
+    "WORKER_METRICS",
+    "CODEC",
+    "API",
+)
 _READY_WITHIN_SECONDS = 240
 
 

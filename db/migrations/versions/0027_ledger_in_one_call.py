@@ -5,8 +5,8 @@ Nothing that 0002 refuses is allowed now: the triggers say the same in fewer sta
 
 from alembic import op
 
-revision = "0026"
-down_revision = "0025"
+revision = "0027"
+down_revision = "0026"
 branch_labels = None
 depends_on = None
 
