@@ -197,6 +197,8 @@ QUERIES = [
     ("/v1/me/statement?after=-1", "after"),
     ("/v1/me/statement?after=9223372036854775808", "after"),
     ("/v1/me/statement?currency=XXX", "currency"),
+    ("/v1/me/tax/2199/4", "year"),
+    ("/v1/tax-reports/2000/1", "year"),
     ("/v1/payout-destinations?after=x", "after"),
     ("/v1/paths/con_x/deadlines", "path_id"),
     (f"/v1/sales/{new_id('sal')}/timeline?after=x", "after"),

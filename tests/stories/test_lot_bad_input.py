@@ -98,6 +98,10 @@ async def test_claims_that_cannot_be(house: House) -> None:
     refused(
         await house.call("POST", missing, by=maker, json={"units": 2}), (404, "not_found", None)
     )
+    full = await Workshop.published(house, units=2, lot_most=2)
+    await full.claim(units=2)
+    # Where nothing is left the smallest lot is one of nothing.
+    await refuses_claim(full, maker, 0, (422, INVALID, "units"))
     await decide(house, maker, "freeze")
     await refuses_claim(shop, maker, 2, (403, "account_frozen", None))
     await decide(house, maker, "unfreeze")
