@@ -366,7 +366,7 @@ async def test_a_schedule_that_stands_still_is_overdue(watched: Watched) -> None
 
 
 async def test_connections_in_use_are_counted(watched: Watched) -> None:
-    assert await watched.value(CONNECTIONS_MOST.name) == 4
+    assert await watched.value(CONNECTIONS_MOST.name) == 6
     async with watched.gauges.database.transaction() as session:
         await session.connection()
         assert await watched.value(CONNECTIONS_USED.name) == 1
