@@ -11,6 +11,7 @@ import os
 import socket
 import sys
 import tempfile
+import traceback
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -18,7 +19,7 @@ from pathlib import Path
 from domain.policy import SalePolicy
 from runtime.logging import configure
 from tests.api.issuer import running_issuer
-from tests.replay import paths
+from tests.replay import branches, paths
 from tests.replay.commands import HISTORIES, clean, commands_file, history, replay
 from tests.servers import Databases, running_postgres, running_temporal
 from tests.stories.carts import Cart
@@ -181,6 +182,7 @@ STORIES: tuple[Callable[[House], Awaitable[Recorded]], ...] = (
     payouts,
     reviewed_payout,
     *paths.STORIES,
+    *branches.STORIES,
 )
 
 
@@ -205,8 +207,8 @@ def chosen(names: list[str]) -> list[Callable[[House], Awaitable[Recorded]]]:
     return [story for story in STORIES if not names or story.__name__ in names]
 
 
-async def main() -> None:
-    """Records on servers of its own."""
+async def main() -> list[str]:
+    """Records on servers of its own; the stories that could not be told."""
     configure("ERROR")
     HISTORIES.mkdir(exist_ok=True)
     policy = SalePolicy(payment_seconds=3, poll_first_seconds=1)
@@ -227,12 +229,29 @@ async def main() -> None:
                 admin_subjects=("admin",),
             ) as parts,
         ):
-            for story in chosen(sys.argv[1:]):
-                for name, workflow_id in (await story(parts.house)).items():
-                    await _write(parts.house, name, workflow_id)
+            return [
+                story.__name__
+                for story in chosen(sys.argv[1:])
+                if not await _recorded(story, parts.house)
+            ]
+
+
+async def _recorded(story: Callable[[House], Awaitable[Recorded]], house: House) -> bool:
+    """Whether a story has been told and its histories are written; the others are told all the same."""
+    try:
+        for name, workflow_id in (await story(house)).items():
+            await _write(house, name, workflow_id)
+    except Exception:
+        print(f"{story.__name__} is not recorded:\n{traceback.format_exc()}", flush=True)
+        return False
+    return True
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    missing = asyncio.run(main())
+    if missing:
+        print(f"not recorded: {', '.join(missing)}")
     sys.stdout.flush()
-    os._exit(0)  # the SDK's threads can abort the interpreter's shutdown on Python 3.11
+    os._exit(
+        1 if missing else 0
+    )  # the SDK's threads can abort the interpreter's shutdown on Python 3.11

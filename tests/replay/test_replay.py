@@ -91,6 +91,17 @@ CASES = {
     "pledge_intake",
     "order_paid",
     "sale_of_an_order",
+    "sale_not_accepted",
+    "sale_not_shipped",
+    "sale_confirmed_by_silence",
+    "tender_turned_down",
+    "tender_ruled",
+    "contest_winner_silent",
+    "lot_withdrawn",
+    "lot_kit_not_sent",
+    "return_withdrawn",
+    "return_not_sent",
+    "dispute_conceded",
 }
 
 
