@@ -1,6 +1,6 @@
 # Baigong 百工. `make` alone lists what there is.
 .DEFAULT_GOAL := help
-.PHONY: help up demo test lint bench chaos lock token status reset clean venv venv-dev backup restore fuzz
+.PHONY: help up demo test model lint bench chaos lock token status reset clean venv venv-dev backup restore fuzz
 
 PYTHON := .venv/bin/python
 
@@ -29,6 +29,10 @@ test: venv-dev ## everything that proves it
 	@$(PYTHON) -m pytest -n 4 --dist loadgroup -m 'not (crowd or thousands)'
 	@$(PYTHON) -m pytest -n 2 -m crowd tests/stories
 	@exec $(PYTHON) -m pytest -n 2 -m thousands tests/stories
+
+model: venv-dev ## play each kind of path at random against its model, or one: make model GAMES=100 KIND=sale
+	@BAIGONG_MODEL_EXAMPLES=$(or $(GAMES),20) $(PYTHON) -m pytest -n 2 -rP --timeout 0 \
+		$(if $(KIND),tests/model/test_$(KIND).py,tests/model)
 
 lint: venv-dev ## ruff, mypy, import layers
 	@.venv/bin/ruff check .
