@@ -10,10 +10,7 @@ from hashlib import sha256
 from sqlalchemy import (
     ColumnElement,
     and_,
-    case,
     delete,
-    exists,
-    false,
     func,
     not_,
     select,
@@ -23,7 +20,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from db.tables import InboxRow, Payment, Refund, SavedCard
+from db.tables import InboxRow
 from domain.payments import RefundState
 
 DISPUTES = "dispute."
@@ -44,48 +41,39 @@ async def keep(
 
     News about payments, refunds and cards of pledges is consumed in batches, by no workflow.
     """
-    batched = _in_batches(kind, subject)
-    rows = await session.scalars(
-        insert(InboxRow)
-        .values(
-            source=source,
-            event_id=event_id,
-            kind=kind,
-            subject=subject,
-            body=body,
-            status="received",
-            in_batches=batched,
-            next_attempt_at=case((batched, func.now()), else_=func.now() + timedelta(seconds=30)),
-        )
-        .on_conflict_do_nothing(
-            index_elements=[InboxRow.source, InboxRow.event_id],
-            # As text: with a bound value PostgreSQL cannot match the index once the statement's plan is generic.
-            index_where=text("status <> 'rejected'"),
-        )
-        .returning(InboxRow)
-    )
-    kept: InboxRow | None = rows.one_or_none()
+    values = {
+        "source": source,
+        "event_id": event_id,
+        "kind": kind,
+        "subject": subject,
+        "body": body,
+        "about": "" if kind.startswith(DISPUTES) else subject.partition("_")[0],
+        "open_refunds": [RefundState.REQUESTED, RefundState.PENDING],
+    }
+    kept: InboxRow | None = (await session.scalars(_KEEP, values)).one_or_none()
     return kept
 
 
-def _in_batches(kind: str, subject: str) -> ColumnElement[bool]:
-    """Whether the news is about a pledge. Disputes have stories, and so has a refund that the provider has refused."""
-    if kind.startswith(DISPUTES):
-        return false()
-    match subject.partition("_")[0]:
-        case "pay":
-            return exists().where(Payment.id == subject, Payment.pledge_id.is_not(None))
-        case "ref":
-            return exists().where(
-                Refund.id == subject,
-                Refund.pledge_id.is_not(None),
-                Refund.status.in_((RefundState.REQUESTED, RefundState.PENDING)),
-                Refund.failure_reason.is_(None),
-            )
-        case "crd":
-            return exists().where(SavedCard.id == subject)
-        case _:
-            return false()
+# Written out, because building it anew for each webhook took longer than storing it. `in_batches` is whether the news is
+# about a pledge: disputes have stories, and so has a refund that the provider has refused.
+_KEEP = select(InboxRow).from_statement(
+    text("""
+        INSERT INTO webhook_inbox
+            (source, event_id, kind, subject, body, status, in_batches, next_attempt_at)
+        SELECT :source, :event_id, :kind, :subject, :body, 'received', in_batches,
+            now() + CASE WHEN in_batches THEN interval '0' ELSE interval '30 seconds' END
+        FROM (SELECT CASE CAST(:about AS text)
+            WHEN 'pay' THEN EXISTS (
+                SELECT FROM payments WHERE id = :subject AND pledge_id IS NOT NULL)
+            WHEN 'ref' THEN EXISTS (
+                SELECT FROM refunds WHERE id = :subject AND pledge_id IS NOT NULL
+                    AND status = ANY(CAST(:open_refunds AS text[])) AND failure_reason IS NULL)
+            WHEN 'crd' THEN EXISTS (SELECT FROM saved_cards WHERE id = :subject)
+            ELSE false END AS in_batches) AS told
+        ON CONFLICT (source, event_id) WHERE status <> 'rejected' DO NOTHING
+        RETURNING *
+    """)
+)
 
 
 async def keep_rejected(session: AsyncSession, *, source: str, reason: str, body: bytes) -> None:

@@ -57,10 +57,16 @@ class Market:
         return Asked(method="POST", path=path, headers=self.headers(who) | kind, body=body)
 
     async def post(self, path: str, who: str, body: dict[str, Any]) -> dict[str, Any]:
-        """The answer to a request that must succeed."""
+        """The answer to a request that must succeed; repeated with its key as long as it is told to, as front ends do."""
         keyed = self.headers(who) | {"Idempotency-Key": uuid.uuid4().hex}
-        answer = (await self.http.post(path, json=body, headers=keyed)).raise_for_status()
-        made: dict[str, Any] = answer.json()
+
+        async def answered() -> httpx.Response | None:
+            answer = await self.http.post(path, json=body, headers=keyed)
+            return None if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE else answer
+
+        answer = await eventually(answered, within_seconds=60)
+        assert answer is not None
+        made: dict[str, Any] = answer.raise_for_status().json()
         return made
 
     async def sold(self, buyer: str) -> str:
