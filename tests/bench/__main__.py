@@ -17,6 +17,7 @@ from tests.bench.figures import RESULT, Figure, Part, keep, machine, table
 
 PARTS = {
     "ledger": "tests.bench.ledger",
+    "paths": "tests.bench.paths",
     "webhooks": "tests.bench.webhooks",
     "api": "tests.bench.reading",
     "memory": "tests.bench.memory",
