@@ -1,6 +1,6 @@
 # Baigong 百工. `make` alone lists what there is.
 .DEFAULT_GOAL := help
-.PHONY: help up demo test model lint bench chaos lock token status reset clean venv venv-dev backup restore fuzz
+.PHONY: help up demo test model lint bench chaos lock token status reset clean venv venv-dev backup restore fuzz audit
 
 PYTHON := .venv/bin/python
 
@@ -40,6 +40,9 @@ lint: venv-dev ## ruff, mypy, import layers
 	@.venv/bin/mypy .
 	@.venv/bin/lint-imports
 	@$(PYTHON) -m deploy.docs --check || { echo 'docs are out of date: run python -m deploy.docs'; exit 1; }
+
+audit: venv-dev ## known vulnerabilities of the locked dependencies; exit code 3 when nobody could be asked
+	@exec $(PYTHON) -m deploy.audit
 
 fuzz: venv-dev ## requests and webhooks nobody would write: make fuzz EXAMPLES=20 SEED=1 RUNS=200000
 	@BAIGONG_FUZZ_EXAMPLES=$(or $(EXAMPLES),20) BAIGONG_FUZZ_SEED=$(or $(SEED),$(shell date +%s)) \

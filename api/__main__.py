@@ -21,6 +21,8 @@ def main() -> None:
         log_config=None,
         access_log=False,
         server_header=False,
+        # Who is behind a proxy is said by BAIGONG_TRUSTED_PROXIES.
+        proxy_headers=False,
         timeout_graceful_shutdown=known.request_timeout_seconds + 5,
     )
 

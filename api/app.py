@@ -9,6 +9,7 @@ import httpx
 from asgi_correlation_id import CorrelationIdMiddleware
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
+from fastapi.routing import APIRoute
 from fastapi_offline import FastAPIOffline
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 from prometheus_fastapi_instrumentator import Instrumentator
@@ -17,6 +18,7 @@ from temporalio.client import Client
 from api import errors, openapi, routes
 from api.metrics import Connections
 from api.middleware import BodyLimit, RequestContext, valid_correlation_id
+from api.rate_limits import RateLimiter, limited
 from api.services import Services
 from api.tokens import TokenVerifier
 from db.engine import Database
@@ -64,9 +66,13 @@ def create_app(
     errors.install(app)
     openapi.install(app)
     _add_middleware(app, settings.cors_origins)
+    limiter = RateLimiter(settings)
     for router in routes.ROUTERS:
         # `include_router` would have every request, and its metrics, look through the routers one by one.
-        app.router.routes.extend(router.routes)
+        app.router.routes.extend(
+            limited(route, limiter) if isinstance(route, APIRoute) else route
+            for route in router.routes
+        )
     return app
 
 
@@ -89,7 +95,13 @@ def _add_middleware(app: FastAPI, origins: Sequence[str]) -> None:
             allow_origins=origins,
             allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
             allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "X-Request-ID"],
-            expose_headers=["Idempotency-Replayed", "Retry-After", "X-Request-ID"],
+            expose_headers=[
+                "Idempotency-Replayed",
+                "RateLimit",
+                "RateLimit-Policy",
+                "Retry-After",
+                "X-Request-ID",
+            ],
         )
 
 

@@ -10,6 +10,7 @@ from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from api.gates import pass_gate
+from api.rate_limits import count_of
 from api.services import ServicesDep
 from db.queries import users
 from domain.access import Relation, Role
@@ -56,16 +57,27 @@ class Caller:
 
 
 async def _optional_user(
+    request: Request,
     services: ServicesDep,
     credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
 ) -> Caller | None:
+    count = count_of(request)
     if credentials is None or not credentials.credentials:
+        if count is not None and "authorization" in request.headers:
+            await count.for_guest()
         return None
-    identity = await services.verifier.verify(credentials.credentials)
+    try:
+        identity = await services.verifier.verify(credentials.credentials)
+    except Unauthenticated:
+        if count is not None:
+            await count.for_guest()
+        raise
     async with services.database.reading() as session:
         user = await users.signed_in(session, identity.issuer, identity.subject, identity.name)
     if user.closed:
         raise Unauthenticated("this account is closed")
+    if count is not None:
+        await count.for_user(user.id)
     bind(user_id=user.id)
     admins = services.settings.admin_subjects
     return Caller(

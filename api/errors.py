@@ -72,6 +72,25 @@ class UnsupportedMediaType(DomainError):
     title = "Unsupported media type"
 
 
+class RateLimited(DomainError):
+    """Too many requests in a short time; Retry-After says in how many seconds there is room again."""
+
+    code = "rate_limited"
+    http_status = 429
+    title = "Too many requests"
+
+    def __init__(
+        self,
+        detail: str,
+        *,
+        field: str | None = None,
+        accepted: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(detail, field=field, accepted=accepted)
+        self.headers = headers or {}
+
+
 class InternalError(DomainError):
     """An error of ours. It is logged under the request id of the answer."""
 

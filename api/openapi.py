@@ -15,11 +15,13 @@ from api.errors import (
     InternalError,
     MalformedRequest,
     Problem,
+    RateLimited,
     UnsupportedMediaType,
     known_problems,
     problem_uri,
 )
 from api.gates import NEEDED, STEP_UP
+from api.rate_limits import class_of
 from domain.errors import (
     CapabilityLimited,
     DomainError,
@@ -102,6 +104,8 @@ def _write_gate(operation: Node) -> None:
 def _shared(operation: Node) -> set[type[DomainError]]:
     """The problems that follow from the form of an operation."""
     found: set[type[DomainError]] = {InternalError, Unavailable}
+    if class_of(operation["operationId"], ()) is not None:
+        found.add(RateLimited)
     parameters = operation.get("parameters", [])
     if operation.get("security"):
         found.add(Unauthenticated)
@@ -128,6 +132,18 @@ def _response(errors: list[type[DomainError]], base_url: str, path: str) -> Node
     if status == 503:
         answer["headers"] = {
             "Retry-After": {"schema": {"type": "integer"}, "description": "Seconds."}
+        }
+    if status == 429:
+        answer["headers"] = {
+            "Retry-After": {"schema": {"type": "integer"}, "description": "Seconds."},
+            "RateLimit": {
+                "schema": {"type": "string"},
+                "description": "What is left, and until when.",
+            },
+            "RateLimit-Policy": {
+                "schema": {"type": "string"},
+                "description": "Requests in seconds.",
+            },
         }
     if status == 401:
         answer["headers"] = {"WWW-Authenticate": {"schema": {"type": "string"}}}

@@ -31,6 +31,7 @@ from domain.policy import (
 from domain.production_policy import ProductionPolicy
 from domain.reconciliation import ReconcilePolicy
 from domain.return_policy import ReturnPolicy
+from runtime.rates import RateLimits
 
 Port = Annotated[int, Field(ge=1, le=65_535)]
 KeyId = Annotated[str, Field(pattern="^[a-z0-9][a-z0-9._-]{0,31}$")]
@@ -120,6 +121,14 @@ class Settings(BaseSettings):
     provider_rate_per_second: Annotated[int, Field(ge=0, le=10_000)] = 25
     """How many calls a second batches may make to one endpoint of a provider, all workers together; 0 for no limit.
     Stripe: https://docs.stripe.com/rate-limits"""
+
+    rate_limits: RateLimits = RateLimits()
+    """How often one caller may ask, by class of operation."""
+    rate_limit_storage: str | None = None
+    """Where requests are counted for all API processes together (an `async+…` address of
+    https://limits.readthedocs.io/en/stable/storage.html, whose client must be installed); each counts alone when unset."""
+    trusted_proxies: Annotated[int, Field(ge=0, le=10)] = 0
+    """How many proxies in front of the API add to X-Forwarded-For; 0 counts whoever connects."""
 
     worker_metrics_port: Port = 9464
     gauges_every_seconds: Annotated[int, Field(ge=1, le=3_600)] = 30
