@@ -9,12 +9,15 @@ from cryptography.exceptions import InvalidTag
 from google.protobuf.message import Message
 from pydantic import SecretStr
 from temporalio.api.common.v1 import Header, Payload, SearchAttributes
+from temporalio.api.history.v1 import MarkerRecordedEventAttributes
 from temporalio.converter import PayloadCodec
 
 from runtime.sealing import NONCE_BYTES, cipher
 
 _ENCODING = b"binary/encrypted"
 _KEY_ID = "encryption-key-id"
+_SDK_NOTES = frozenset({"data", "patch-data"})
+"""Parts of markers that the SDK's core writes past the codec."""
 
 
 class PayloadUnreadable(Exception):
@@ -46,7 +49,8 @@ def key_of(payload: Payload) -> str | None:
 def keys_in(message: Message) -> set[str | None]:
     """Ids of the keys of all payloads in what Temporal hands out; None among them for payloads in clear.
 
-    Search attributes and headers do not count: no codec touches them, and they hold nothing but ids.
+    Search attributes, headers and the SDK's own notes about patches and local activities do not count: no codec
+    touches them, and they hold nothing but ids, names and times.
     """
     if isinstance(message, Payload):
         return {key_of(message)}
@@ -56,9 +60,12 @@ def keys_in(message: Message) -> set[str | None]:
 
 
 def _messages_in(message: Message) -> Iterator[Message]:
+    is_marker = isinstance(message, MarkerRecordedEventAttributes)
     for field, value in message.ListFields():
         if field.message_type is None:
             continue
+        if is_marker and field.name == "details":
+            value = {name: each for name, each in value.items() if name not in _SDK_NOTES}
         if isinstance(value, Message):
             yield value
         else:

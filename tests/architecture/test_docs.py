@@ -18,7 +18,11 @@ from deploy import docs
 from deploy.local.profile import PROJECT
 from runtime.settings import Settings
 
-PAGES = [PROJECT / "README.md", *sorted((PROJECT / "docs").rglob("*.md"))]
+PAGES = [
+    PROJECT / "README.md",
+    PROJECT / "SECURITY.md",
+    *sorted((PROJECT / "docs").rglob("*.md")),
+]
 _LINK = re.compile(r"\]\((?!https?://)([^)\s]*)\)")
 _ENDPOINT = re.compile(
     r"\b(GET|POST|PUT|PATCH|DELETE) (/(?:v1/|healthz|readyz|problems)[^\s`'\"?)…,;:]*)"

@@ -27,7 +27,16 @@ _MODULES = {
     Process.WORKER: "worker",
     Process.SANDBOX: "providers.sandbox_server",
 }
-_PORTS = ("POSTGRES", "TEMPORAL", "TEMPORAL_UI", "ISSUER", "SANDBOX", "WORKER_METRICS", "API")
+_PORTS = (
+    "POSTGRES",
+    "TEMPORAL",
+    "TEMPORAL_UI",
+    "ISSUER",
+    "SANDBOX",
+    "WORKER_METRICS",
+    "CODEC",
+    "API",
+)
 _PATIENCE = Patience(
     ready_seconds=120, backoff_seconds=0.1, backoff_most_seconds=0.5, healthy_seconds=1
 )
