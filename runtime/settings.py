@@ -193,6 +193,13 @@ class Settings(BaseSettings):
             return tuple(filter(None, map(str.strip, value.split(","))))
         return value
 
+    @field_validator("rate_limit_storage")
+    @classmethod
+    def _asynchronous(cls, value: str | None) -> str | None:
+        if value is not None and not value.startswith("async+"):
+            raise ValueError("an address that begins with async+, such as async+redis://host:6379")
+        return value
+
     @property
     def graceful_shutdown(self) -> timedelta:
         """The same as a duration."""

@@ -173,3 +173,11 @@ def test_limits_have_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BAIGONG_RATE_LIMITS__READS", "-1")
     with pytest.raises(ValidationError, match="reads"):
         Settings()
+
+
+def test_a_storage_that_would_block_every_request_is_refused_at_the_start(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("BAIGONG_RATE_LIMIT_STORAGE", "redis://127.0.0.1:6379")
+    with pytest.raises(ValidationError, match=r"async\+"):
+        Settings()
