@@ -39,10 +39,11 @@ class Database:
     def __init__(self, url: str, pool_size: int = 10) -> None:
         self.engine = _pool(url, pool_size, overflow=pool_size)
         # Connections of their own: to turn one from one way to the other costs what a round trip does.
+        half = max(pool_size // 2, 1)
         self._reading = _pool(
-            url, pool_size, overflow=0, isolation_level="AUTOCOMMIT", pool_reset_on_return=None
+            url, half, overflow=half, isolation_level="AUTOCOMMIT", pool_reset_on_return=None
         )
-        self._most = 3 * pool_size
+        self._most = 2 * pool_size + 2 * half
         self._sessions = async_sessionmaker(self.engine, expire_on_commit=False)
         self._readers = async_sessionmaker(self._reading, expire_on_commit=False)
 

@@ -30,7 +30,7 @@ HOST = "127.0.0.1"
 READY_SECONDS = 60.0
 
 _LAPTOP = {
-    "max_connections": "200",
+    "max_connections": "500",
     "shared_buffers": "128MB",
     "max_wal_size": "1GB",
     "jit": "off",
