@@ -318,7 +318,7 @@ class Sale(Attended):
             return await self.alarm.reached(
                 self.due,
                 over=lambda: not self.stands_in(phase) or self.parcel_arrived_in(phase),
-                summary=f"{self.amount}: {phase} ends {in_words(self.due)}",
+                summary=f"{self.amount}: deadlines are looked at {in_words(self.due)}",
             )
         except asyncio.CancelledError:
             await self.heed_cancellation(phase)

@@ -76,7 +76,7 @@ async def test_an_operator_reads_a_sale_in_the_temporal_ui(
         address = f"{platform.url('TEMPORAL_UI')}/namespaces/default/workflows"
         await _finds_it_in_the_list(page, address, sale)
         await page.goto(f"{address}/sale-{sale.id}")
-        timer = "CNY 200.00: accepted ends"
+        timer = "CNY 200.00: deadlines are looked at"
         await expect(page.locator("body")).to_contain_text(timer, timeout=30_000)
         await page.get_by_text("User Metadata").click()
         for words in (

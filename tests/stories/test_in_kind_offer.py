@@ -299,6 +299,6 @@ async def test_after_the_day_of_return_nobody_is_picked_before_it_is_put_off(
     put_off = await aid.act("extend", aid.supporter, due_at=in_days(DUE_DAYS + 10))
     assert put_off["offer_ends_at"] == aid.offer["offer_ends_at"]
     await aid.pick(asker)
-    await aid.pay_deposit()
-    await aid.act("call-off", aid.supporter, offer_again=False)
-    await aid.ended("withdrawn", PAID, BACK)
+    # The story's clock is a month ahead of the books', so that the time for handing over is up at once.
+    assert (await house.pay({"payment": await aid.payment()})).status_code == 200
+    await aid.ended("cancelled", PAID, BACK)
