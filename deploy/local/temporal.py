@@ -21,11 +21,7 @@ _CALL_SECONDS = 5.0
 
 _OPTIONS = ("--log-level", "warn", "--ui-disable-news-fetch")
 # Lets tests and demonstrations drive a single path's clock forward; off unless a client asks.
-_DYNAMIC_CONFIG = (
-    "frontend.WorkflowTimeSkippingEnabled=true",
-    # Timers fire up to so much late. The default of a second is for clocks of several machines that differ.
-    'history.timerProcessorMaxTimeShift="20ms"',
-)
+_DYNAMIC_CONFIG = ("frontend.WorkflowTimeSkippingEnabled=true",)
 # Twice the throughput on a file; a killed server loses nothing, a power cut the last moments.
 _PRAGMAS = ("journal_mode=WAL", "synchronous=NORMAL")
 
